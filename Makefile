@@ -1,0 +1,50 @@
+# facenetd: `make help` lists the targets.
+#
+# Everything is built under build/. Flags compose: CFLAGS is yours, FN_CFLAGS is ours.
+#   SAN=address,undefined | thread   build with sanitizers (own build directory)
+#   WERROR=0                         warnings do not fail the build
+#   V=1                              show whole commands
+
+CC      ?= gcc
+CFLAGS  ?= -O2 -g
+PREFIX  ?= /usr/local
+SAN     ?=
+WERROR  ?= 1
+BUILD   := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+comma   := ,
+Q       := $(if $(V),,@)
+
+WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+             -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wpointer-arith -Wcast-qual \
+             -Wno-gnu-statement-expression $(if $(filter 1,$(WERROR)),-Werror)
+# Contraction would let the compiler fuse a*b+c and change bits: see engine/head.c.
+FN_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen -pthread -ffp-contract=off -fno-fast-math \
+             -fstack-protector-strong -fPIE -MMD -MP $(WARNINGS) \
+             $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all,\
+             -D_FORTIFY_SOURCE=2)
+FN_LDFLAGS := -pthread -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
+
+ENGINE_LIBS := -ljansson -lnettle -lOpenCL -ljpeg -lspng -lwebp -lwebpdemux -lm
+MODEL_LIBS  := -lopenblas -lprotobuf-c
+DAEMON_LIBS := -lmicrohttpd
+
+ENGINE_SRC := $(wildcard engine/*.c)
+MODEL_SRC  := $(wildcard model/*.c)
+DAEMON_SRC := $(wildcard daemon/*.c)
+KERNELS    := $(wildcard kernels/*.cl kernels/*.h)
+UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+
+objs = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+.PHONY: all help
+all: $(BUILD)/facenetd $(BUILD)/facenet-model ## build both programs
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 22
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC      $<")
+	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

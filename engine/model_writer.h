@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * model_writer.h -- make a model file out of quantized parameters.
+ *
+ * The draft is filled by the quantizer (model/quantize.c) or by fn_untrained_draft(); writing proves
+ * the limits, runs the golden picture through the reference engine, and computes digests and id. */
+#ifndef FN_MODEL_WRITER_H
+#define FN_MODEL_WRITER_H
+
+#include "engine/model.h"
+
+/* Everything of a model that is not derived. Arrays are owned by the draft. */
+struct fn_model_draft {
+    struct fn_network network;
+    struct {
+        int8_t *weights;   /* [oc][kh][kw][ic] */
+        int32_t *bias;     /* [oc] */
+        int8_t *frac_bits; /* [oc] */
+    } params[FN_MAX_LAYERS];
+    int8_t frac_bits[FN_MAX_TENSORS];
+    enum fn_preprocessing preprocessing;
+    bool untrained;
+    char crop[24];
+    char source_format[32]; /* "npy", "untrained", ... */
+    char source_name[96];   /* no directories */
+    char source_sha256[FN_DIGEST_SIZE];
+    char calibration[512]; /* JSON object for the metadata: pictures, sha256, crop, cpu; or "" */
+    int n_operating_points;
+    struct fn_operating_point operating_points[FN_MAX_OPERATING_POINTS];
+};
+
+/* Allocate the arrays for `network` (copied), zeroed. */
+FN_MUST fn_status fn_model_draft_new(const struct fn_network *network,
+                                     struct fn_model_draft **ret_draft, struct fn_error *err);
+void fn_model_draft_free(struct fn_model_draft *draft);
+
+/* The largest f_w (not above `frac_w`) of output channel `oc` for which layer `layer` satisfies the
+ * limits of limits.h is the caller's search; this tells whether the channel as it stands does. */
+bool fn_model_draft_channel_fits(const struct fn_model_draft *draft, int layer, int oc);
+
+/* Write the file atomically (a temporary beside it, then rename). FN_BAD_SOURCE when a channel
+ * breaks a limit, FN_IO when the file cannot be written; nothing is left behind on failure. */
+FN_MUST fn_status fn_model_write(const struct fn_model_draft *draft, const char *path,
+                                 struct fn_error *err);
+
+/* A network of the right shape with pseudo-random weights, all integer arithmetic, so the same file
+ * on every machine. Widths are those of the full network times width_numerator / 32 (at least 1),
+ * the embedding `embedding_size` long. Never meaningful: marked untrained. */
+FN_MUST fn_status fn_untrained_draft(uint64_t seed, int width_numerator, int embedding_size,
+                                     struct fn_model_draft **ret_draft, struct fn_error *err);
+
+#endif
