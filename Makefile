@@ -48,3 +48,38 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# ---- libraries and programs -------------------------------------------------------------------
+
+$(BUILD)/libengine.a: $(call objs,$(ENGINE_SRC)) $(BUILD)/gen/kernel_sources.o
+$(BUILD)/libmodel.a:  $(call objs,$(filter-out model/main.c,$(MODEL_SRC)))
+$(BUILD)/libdaemon.a: $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
+$(BUILD)/lib%.a:
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(BUILD)/gen/kernel_sources.c: scripts/embed-kernels.sh $(KERNELS)
+	@mkdir -p $(@D)
+	$(Q)scripts/embed-kernels.sh $(KERNELS) > $@
+$(BUILD)/gen/kernel_sources.o: $(BUILD)/gen/kernel_sources.c
+	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
+
+$(BUILD)/facenetd: $(call objs,daemon/main.c) $(BUILD)/libdaemon.a $(BUILD)/libengine.a
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(DAEMON_LIBS) $(ENGINE_LIBS)
+$(BUILD)/facenet-model: $(call objs,model/main.c) $(BUILD)/libmodel.a $(BUILD)/libengine.a
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(MODEL_LIBS) $(ENGINE_LIBS)
+
+# ---- tests --------------------------------------------------------------------------------------
+
+UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
+UNIT_LIBS := $(BUILD)/libdaemon.a $(BUILD)/libmodel.a $(BUILD)/libengine.a
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(MODEL_LIBS) $(ENGINE_LIBS)
+
+.PHONY: unit
+unit: $(UNIT_BIN) ## run the cmocka unit tests
+	$(Q)for t in $(UNIT_BIN); do echo "== $$t"; $$t || exit 1; done
+
+clean: ## remove everything built
+	rm -rf build
