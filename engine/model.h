@@ -40,10 +40,10 @@ struct fn_operating_point {
 
 struct fn_model {
     struct fn_network network;
-    struct fn_params params[FN_MAX_LAYERS];   /* by layer index */
-    int8_t frac_bits[FN_MAX_TENSORS];         /* by tensor index */
+    struct fn_params params[FN_MAX_LAYERS]; /* by layer index */
+    int8_t frac_bits[FN_MAX_TENSORS];       /* by tensor index */
     enum fn_preprocessing preprocessing;
-    char id[FN_MODEL_ID_SIZE];                /* 16 hex digits, "untrained-" before them if so */
+    char id[FN_MODEL_ID_SIZE]; /* 16 hex digits, "untrained-" before them if so */
     bool untrained;
     char crop[24];                            /* crop contract, "whole-160" */
     char source[160];                         /* where the weights came from, for people */

@@ -15,7 +15,7 @@
 
 #include "engine/status.h"
 
-#define FN_CROP_SIDE   160                           /* pixels; the picture is 160 x 160 x 3, RGB */
+#define FN_CROP_SIDE   160 /* pixels; the picture is 160 x 160 x 3, RGB */
 #define FN_CROP_SIZE   (FN_CROP_SIDE * FN_CROP_SIDE * 3) /* bytes of one crop */
 #define FN_MAX_TENSORS 128
 #define FN_MAX_LAYERS  160

@@ -13,8 +13,15 @@
 
 #define FN_SAFETENSORS_MAX_RANK 8
 
-enum fn_dtype { FN_DTYPE_I8, FN_DTYPE_U8, FN_DTYPE_I32, FN_DTYPE_F16, FN_DTYPE_F32, FN_DTYPE_F64,
-                FN_DTYPE_I64 };
+enum fn_dtype {
+    FN_DTYPE_I8,
+    FN_DTYPE_U8,
+    FN_DTYPE_I32,
+    FN_DTYPE_F16,
+    FN_DTYPE_F32,
+    FN_DTYPE_F64,
+    FN_DTYPE_I64
+};
 
 struct fn_stored_tensor {
     const char *name; /* borrowed from the file */

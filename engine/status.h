@@ -54,8 +54,8 @@ typedef enum fn_status {
 #undef FN_STATUS_ENUM
 } fn_status;
 
-#define FN_MUST __attribute__((warn_unused_result))
-#define FN_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define FN_MUST                __attribute__((warn_unused_result))
+#define FN_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 /* Detail of a failure; owned by the caller, who zeroes it or leaves it uninitialised. */
 struct fn_error {
