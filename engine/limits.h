@@ -14,10 +14,11 @@ struct fn_channel {
     const int8_t *weights; /* n_weights of this channel, borrowed */
     size_t n_weights;
     int64_t bias;
-    bool input_signed;  /* inputs -128...127; otherwise 0...127 */
-    int positions;      /* 1; the head sums over this many positions before it multiplies */
-    int shift;          /* s; 0 for the head */
-    int residual_shift; /* r, or -1 when there is no residual */
+    bool input_signed; /* inputs -128...127; otherwise 0...127 */
+    int positions;     /* 1; the head sums over this many positions before it multiplies */
+    int shift;         /* s; 0 for the head */
+    bool has_residual;
+    int residual_shift; /* r, if has_residual */
 };
 
 /* Largest and smallest accumulator, residual and rounding constant included. */

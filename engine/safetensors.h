@@ -28,13 +28,14 @@ struct fn_stored_tensor {
     enum fn_dtype dtype;
     int rank;
     int64_t shape[FN_SAFETENSORS_MAX_RANK];
-    const void *data; /* borrowed from the mapping; aligned to its element size */
+    const void *data; /* borrowed; aligned to 8 plus its offset, so perhaps not to its element */
     size_t size;      /* bytes */
 };
 
 struct fn_safetensors; /* opaque */
 
-/* Map a file read-only, or copy one from memory. FN_IO or FN_BAD_MODEL; the text names the file. */
+/* Read a file whole (a mapping could change under us after its digest was checked), or copy one
+ * from memory. FN_IO, FN_BAD_MODEL or FN_NO_MEMORY; the text names the file. */
 FN_MUST fn_status fn_safetensors_open(const char *path, struct fn_safetensors **ret_file,
                                       struct fn_error *err);
 FN_MUST fn_status fn_safetensors_open_memory(const char *name, const void *bytes, size_t size,
@@ -69,7 +70,8 @@ FN_MUST fn_status fn_safetensors_write(const char *path, const struct fn_stored_
                                        size_t n_metadata, struct fn_error *err);
 
 /* sha256 in hex of the tensor section that fn_safetensors_write() would write. */
-void fn_safetensors_data_digest(const struct fn_stored_tensor *tensors, size_t n_tensors,
-                                char ret_hex[65]);
+FN_MUST fn_status fn_safetensors_data_digest(const struct fn_stored_tensor *tensors,
+                                             size_t n_tensors, char ret_hex[65],
+                                             struct fn_error *err);
 
 #endif
