@@ -35,11 +35,16 @@ FN_MUST fn_status fn_model_draft_new(const struct fn_network *network,
                                      struct fn_model_draft **ret_draft, struct fn_error *err);
 void fn_model_draft_free(struct fn_model_draft *draft);
 
-/* The largest f_w (not above `frac_w`) of output channel `oc` for which layer `layer` satisfies the
- * limits of limits.h is the caller's search; this tells whether the channel as it stands does. */
+/* Whether an output channel, as the draft has it now, obeys limits.h. The quantizer lowers f_w
+ * until it does. */
 bool fn_model_draft_channel_fits(const struct fn_model_draft *draft, int layer, int oc);
 
-/* Write the file atomically (a temporary beside it, then rename). FN_BAD_SOURCE when a channel
+/* A model that borrows the draft's arrays, without id or digests, for running an engine on it.
+ * free() it before the draft goes. */
+FN_MUST fn_status fn_model_draft_view(const struct fn_model_draft *draft,
+                                      struct fn_model **ret_model, struct fn_error *err);
+
+/* Write the file atomically (a temporary beside it, then rename). FN_BAD_MODEL when a channel
  * breaks a limit, FN_IO when the file cannot be written; nothing is left behind on failure. */
 FN_MUST fn_status fn_model_write(const struct fn_model_draft *draft, const char *path,
                                  struct fn_error *err);

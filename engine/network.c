@@ -55,7 +55,9 @@ static int find_width(struct builder *b, const char *scope, int kernel_h, int ke
              in_channels);
         return 0;
     }
-    if (s[0] < 1 || s[0] > 65536 || s[1] != kernel_h || s[2] != kernel_w || s[3] != in_channels)
+    if (b->shapes->widths_only) s[1] = kernel_h, s[2] = kernel_w, s[3] = in_channels;
+    if (s[0] < 1 || s[0] > FN_MAX_CHANNELS || s[1] != kernel_h || s[2] != kernel_w ||
+        s[3] != in_channels)
         fail(b,
              "%s/weights has shape [%lld][%lld][%lld][%lld] (out, height, width, in), "
              "expected [*][%d][%d][%d]",
@@ -127,7 +129,7 @@ static int chain_width(struct builder *b, const char *block, const chain branch)
     while (last + 1 < MAX_CHAIN && branch[last + 1].scope) last++;
     (void)snprintf(name, sizeof name, "%s/%s", block, branch[last].scope);
     int64_t s[4] = {0};
-    if (!b->shapes->find(b->shapes->context, name, s) || s[0] < 1 || s[0] > 65536)
+    if (!b->shapes->find(b->shapes->context, name, s) || s[0] < 1 || s[0] > FN_MAX_CHANNELS)
         fail(b, "%s/weights is missing or empty, expected [*][%d][%d][*]", name,
              branch[last].kernel_h, branch[last].kernel_w);
     return b->status == FN_OK ? (int)s[0] : 0;

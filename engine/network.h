@@ -15,12 +15,13 @@
 
 #include "engine/status.h"
 
-#define FN_CROP_SIDE   160 /* pixels; the picture is 160 x 160 x 3, RGB */
-#define FN_CROP_SIZE   (FN_CROP_SIDE * FN_CROP_SIDE * 3) /* bytes of one crop */
-#define FN_MAX_TENSORS 128
-#define FN_MAX_LAYERS  160
-#define FN_NAME_SIZE   80
-#define FN_ROOT        "InceptionResnetV1"
+#define FN_CROP_SIDE    160 /* pixels; the picture is 160 x 160 x 3, RGB */
+#define FN_CROP_SIZE    (FN_CROP_SIDE * FN_CROP_SIDE * 3) /* bytes of one crop */
+#define FN_MAX_TENSORS  128
+#define FN_MAX_LAYERS   160
+#define FN_MAX_CHANNELS 8192
+#define FN_NAME_SIZE    80
+#define FN_ROOT         "InceptionResnetV1"
 
 enum fn_op {
     FN_OP_CONV, /* convolution, bias, residual add, rounding shift, ReLU in one */
@@ -62,6 +63,7 @@ struct fn_network {
 struct fn_shapes {
     bool (*find)(const void *context, const char *scope, int64_t ret_shape[4]);
     const void *context; /* borrowed */
+    bool widths_only;    /* only ret_shape[0] is meant: the rest is as the topology has it */
 };
 
 /* Build the network for the widths of `shapes`. FN_BAD_SOURCE names the first scope that is missing

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * model_writer.c -- a draft to a file: check, golden digests, metadata, bytes. */
+#include "engine/model_writer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cleanup.h"
+#include "engine/engine.h"
+#include "engine/golden.h"
+#include "engine/model_check.h"
+#include "engine/model_metadata.h"
+#include "engine/safetensors.h"
+
+FN_DEFINE_CLEANUP(struct fn_model_draft *, fn_model_draft_free)
+FN_DEFINE_CLEANUP(struct fn_engine *, fn_engine_close)
+
+static size_t n_weights(const struct fn_layer *layer) {
+    return (size_t)layer->out_channels * (size_t)layer->kernel_h * (size_t)layer->kernel_w *
+           (size_t)layer->in_channels;
+}
+
+fn_status fn_model_draft_new(const struct fn_network *network, struct fn_model_draft **ret_draft,
+                             struct fn_error *err) {
+    FN_CLEANUP(fn_model_draft_free) struct fn_model_draft *draft = calloc(1, sizeof *draft);
+    if (!draft) return fn_fail(err, FN_NO_MEMORY, "no memory for a model");
+    draft->network = *network;
+    for (int i = 0; i < network->n_layers; i++) {
+        const struct fn_layer *layer = &network->layers[i];
+        if (layer->op == FN_OP_POOL) continue;
+        size_t channels = (size_t)layer->out_channels;
+        draft->params[i].weights = calloc(n_weights(layer), 1);
+        draft->params[i].bias = calloc(channels, sizeof(int32_t));
+        draft->params[i].frac_bits = calloc(channels, 1);
+        if (!draft->params[i].weights || !draft->params[i].bias || !draft->params[i].frac_bits)
+            return fn_fail(err, FN_NO_MEMORY, "no memory for the weights of %s", layer->name);
+    }
+    *ret_draft = FN_TAKE(draft);
+    return FN_OK;
+}
+
+void fn_model_draft_free(struct fn_model_draft *draft) {
+    if (!draft) return;
+    for (int i = 0; i < FN_MAX_LAYERS; i++) {
+        free(draft->params[i].weights);
+        free(draft->params[i].bias);
+        free(draft->params[i].frac_bits);
+    }
+    free(draft);
+}
+
+static struct fn_params draft_params(const struct fn_model_draft *draft, int layer) {
+    return (struct fn_params){draft->params[layer].weights, draft->params[layer].bias,
+                              draft->params[layer].frac_bits};
+}
+
+bool fn_model_draft_channel_fits(const struct fn_model_draft *draft, int layer, int oc) {
+    struct fn_channel channel;
+    struct fn_params params = draft_params(draft, layer);
+    fn_channel_describe(&draft->network, draft->frac_bits, &params, layer, oc, &channel);
+    return fn_channel_fits(&channel);
+}
+
+fn_status fn_model_draft_view(const struct fn_model_draft *draft, struct fn_model **ret_model,
+                              struct fn_error *err) {
+    struct fn_model *model = calloc(1, sizeof *model);
+    if (!model) return fn_fail(err, FN_NO_MEMORY, "no memory for a model");
+    model->network = draft->network;
+    for (int i = 0; i < draft->network.n_layers; i++) model->params[i] = draft_params(draft, i);
+    memcpy(model->frac_bits, draft->frac_bits, sizeof model->frac_bits);
+    model->preprocessing = draft->preprocessing;
+    model->untrained = draft->untrained;
+    model->golden_seed = FN_GOLDEN_SEED;
+    *ret_model = model;
+    return FN_OK;
+}
+
+/* What the reference engine makes of the golden picture, as digests in `model`. */
+static fn_status run_golden(struct fn_model *model, struct fn_error *err) {
+    const struct fn_engine_options options = {.device = "reference", .max_batch = 1};
+    FN_CLEANUP(fn_engine_close) struct fn_engine *engine = NULL;
+    size_t size = (size_t)model->network.embedding_size;
+    FN_CLEANUP_FREE uint8_t *crop = malloc(FN_CROP_SIZE);
+    FN_CLEANUP_FREE float *embedding = calloc(size, sizeof *embedding);
+    FN_CLEANUP_FREE int32_t *accumulators = calloc(size, sizeof *accumulators);
+    if (!crop || !embedding || !accumulators)
+        return fn_fail(err, FN_NO_MEMORY, "no memory for the golden picture");
+    fn_status status = fn_engine_open(model, &options, &engine, err);
+    if (status != FN_OK) return status;
+    fn_golden_picture(model->golden_seed, crop);
+    status = fn_engine_run(engine, crop, 1, embedding, accumulators, err);
+    if (status != FN_OK) return status;
+    fn_golden_digest_accumulators(accumulators, (int)size, model->golden_accumulators);
+    fn_golden_digest_embedding(embedding, (int)size, model->golden_embedding);
+    return FN_OK;
+}
+
+/* Tensors to store, with the names they point to. */
+struct stored {
+    size_t n;
+    struct fn_stored_tensor tensors[3 * FN_MAX_LAYERS];
+    char names[3 * FN_MAX_LAYERS][FN_NAME_SIZE + 16];
+};
+
+static void store(struct stored *stored, const char *scope, const char *part,
+                  struct fn_stored_tensor tensor) {
+    size_t size = fn_dtype_size(tensor.dtype);
+    for (int i = 0; i < tensor.rank; i++) size *= (size_t)tensor.shape[i];
+    (void)snprintf(stored->names[stored->n], sizeof stored->names[0], "%s/%s", scope, part);
+    tensor.name = stored->names[stored->n];
+    tensor.size = size;
+    stored->tensors[stored->n++] = tensor;
+}
+
+static void store_layers(struct stored *stored, const struct fn_model_draft *draft) {
+    for (int i = 0; i < draft->network.n_layers; i++) {
+        const struct fn_layer *l = &draft->network.layers[i];
+        if (l->op == FN_OP_POOL) continue;
+        store(stored, l->name, "weights",
+              (struct fn_stored_tensor){
+                  .dtype = FN_DTYPE_I8,
+                  .rank = 4,
+                  .shape = {l->out_channels, l->kernel_h, l->kernel_w, l->in_channels},
+                  .data = draft->params[i].weights});
+        store(stored, l->name, "bias",
+              (struct fn_stored_tensor){.dtype = FN_DTYPE_I32,
+                                        .rank = 1,
+                                        .shape = {l->out_channels},
+                                        .data = draft->params[i].bias});
+        store(stored, l->name, "frac_bits",
+              (struct fn_stored_tensor){.dtype = FN_DTYPE_I8,
+                                        .rank = 1,
+                                        .shape = {l->out_channels},
+                                        .data = draft->params[i].frac_bits});
+    }
+}
+
+fn_status fn_model_write(const struct fn_model_draft *draft, const char *path,
+                         struct fn_error *err) {
+    FN_CLEANUP_FREE struct fn_model *model = NULL;
+    FN_CLEANUP_FREE struct stored *stored = calloc(1, sizeof *stored);
+    if (!stored) return fn_fail(err, FN_NO_MEMORY, "no memory to write %s", path);
+    fn_status status = fn_model_draft_view(draft, &model, err);
+    if (status == FN_OK) status = fn_model_check(model, path, err);
+    if (status == FN_OK) status = run_golden(model, err);
+    if (status != FN_OK) return status;
+    char digest[FN_DIGEST_SIZE];
+    struct fn_metadata_texts texts;
+    store_layers(stored, draft);
+    status = fn_safetensors_data_digest(stored->tensors, stored->n, digest, err);
+    if (status == FN_OK) status = fn_model_make_metadata(draft, model, digest, &texts, err);
+    if (status != FN_OK) return status;
+    status = fn_safetensors_write(path, stored->tensors, stored->n, texts.items, texts.n, err);
+    fn_metadata_texts_done(&texts);
+    return status;
+}
