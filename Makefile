@@ -2,6 +2,7 @@
 #
 # Everything is built under build/. Flags compose: CFLAGS is yours, FN_CFLAGS is ours.
 #   SAN=address,undefined | thread   build with sanitizers (own build directory)
+#   CC=clang                         build with another compiler (own build directory)
 #   WERROR=0                         warnings do not fail the build
 #   V=1                              show whole commands
 
@@ -10,8 +11,9 @@ CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 SAN     ?=
 WERROR  ?= 1
-BUILD   := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 comma   := ,
+# One directory for each way to build, so that no object is ever linked with another way's.
+BUILD   := build$(if $(filter clang%,$(CC)),/$(CC))$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 Q       := $(if $(V),,@)
 
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
@@ -81,5 +83,79 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBS)
 unit: $(UNIT_BIN) ## run the cmocka unit tests
 	$(Q)for t in $(UNIT_BIN); do echo "== $$t"; $$t || exit 1; done
 
+# ---- set-up and run -----------------------------------------------------------------------------
+
+LISTEN ?= 127.0.0.1:8080
+
+.PHONY: run
+run: ## set up, build, make the model, serve on LISTEN=127.0.0.1:8080
+	$(Q)scripts/setup.sh run
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
+	$(Q)exec scripts/run.sh $(LISTEN)
+
+# ---- everything a commit must pass --------------------------------------------------------------
+
+VENV   := build/venv
+PYTEST := $(VENV)/bin/python -m pytest -q
+
+$(VENV)/.made: tests/requirements.txt
+	$(Q)python3 -m venv --clear $(VENV)
+	$(Q)$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(Q)touch $@
+
+.PHONY: check unit-build pytest
+check: ## set up, build with gcc and clang, test, test under sanitizers, fuzz, lint
+	$(Q)scripts/setup.sh check
+	$(Q)scripts/check.sh
+
+unit-build: $(UNIT_BIN)
+
+pytest: all $(VENV)/.made ## run the Python tests: T=tests/http chooses some
+	$(Q)FACENETD_BUILD=$(BUILD) $(PYTEST) $(or $(T),tests)
+
+# ---- lint and format ----------------------------------------------------------------------------
+
+C_SRC    := $(ENGINE_SRC) $(MODEL_SRC) $(DAEMON_SRC) $(wildcard clients/c/*.c tests/*/*.c)
+C_HDR    := $(wildcard engine/*.h model/*.h daemon/*.h kernels/*.h clients/c/*.h tests/*/*.h)
+C_FORMAT := $(C_SRC) $(C_HDR) $(wildcard kernels/*.cl)
+SHELL_SRC := $(wildcard scripts/*.sh) .ci/run
+TIDIED   := $(C_SRC:%=build/lint/%.tidy)
+
+.PHONY: lint format lint-format lint-tidy lint-cppcheck lint-shell lint-layers lint-python
+lint: lint-format lint-layers lint-shell lint-python lint-cppcheck lint-tidy ## all static checks
+
+lint-format:
+	$(Q)clang-format --dry-run -Werror $(C_FORMAT)
+lint-layers:
+	$(Q)scripts/lint-layers.py
+lint-shell:
+	$(Q)shellcheck $(SHELL_SRC)
+lint-python: $(VENV)/.made
+	$(Q)$(VENV)/bin/ruff check --quiet .
+	$(Q)$(VENV)/bin/ruff format --quiet --check .
+# memleak does not know the cleanup attribute; LeakSanitizer does.
+lint-cppcheck:
+	@mkdir -p build/lint/cppcheck
+	$(Q)cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --std=c11 \
+	    --inline-suppr --suppress=memleak --cppcheck-build-dir=build/lint/cppcheck -I. $(C_SRC)
+lint-tidy: $(TIDIED)
+build/lint/%.tidy: % $(C_HDR) .clang-tidy
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen 2>$@.err || \
+	    { grep -v 'warnings generated' $@.err; exit 1; }
+	$(Q)touch $@
+
+format: $(VENV)/.made ## format C, OpenCL C and Python in place
+	$(Q)clang-format -i $(C_FORMAT)
+	$(Q)$(VENV)/bin/ruff format --quiet .
+
+# ---- install ------------------------------------------------------------------------------------
+
+.PHONY: install
+install: all ## install both programs under DESTDIR and PREFIX
+	install -D -m 755 $(BUILD)/facenetd $(DESTDIR)$(PREFIX)/bin/facenetd
+	install -D -m 755 $(BUILD)/facenet-model $(DESTDIR)$(PREFIX)/bin/facenet-model
+
+.PHONY: clean
 clean: ## remove everything built
 	rm -rf build

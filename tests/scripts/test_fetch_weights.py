@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/fetch-weights.sh against a local HTTP server that behaves and misbehaves.
 
-The pinned digests belong to 94 MB that a test cannot have, so the script runs in a small copy of the
-tree whose model/facenet-512.sha256 lists files made here; everything else is the script as it is.
+The pinned digests belong to 94 MB that a test cannot have, so the script runs in a small copy of
+the tree whose model/facenet-512.sha256 lists files made here; all else is the script as it is.
 """
 
 import hashlib
@@ -172,7 +172,7 @@ def test_a_file_short_but_complete_to_http_is_refused(tree, server):
 
 
 def test_an_error_page_in_place_of_a_file_is_refused(tree, server):
-    server.files = {name: b"<html>log in first</html>" for name in FILES}
+    server.files = dict.fromkeys(FILES, b"<html>log in first</html>")
     code, stderr = fetch(tree, server.url)
     assert code == 3
     assert all(name in stderr for name in FILES)
