@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What `make run` does once everything is built: make the model, serve it in the foreground.
+# Usage: run.sh ADDRESS:PORT
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+model=$("$root/scripts/make-model.sh")
+untrained=()
+if [ "$(basename "$model")" = untrained.safetensors ]; then
+    untrained=(--allow-untrained)
+    cat >&2 <<'END'
+****************************************************************************************
+* No trained weights: this is a small UNTRAINED network made from a fixed seed.        *
+* Everything works, but the embeddings say nothing about faces.                        *
+* Set FACENET_WEIGHTS=path to trained weights, or let the download succeed.            *
+****************************************************************************************
+END
+fi
+exec "$root/build/facenetd" --model "$model" --listen "$1" "${untrained[@]}"
