@@ -14,7 +14,7 @@
 
 #include "engine/cleanup.h"
 
-static void close_cleanup(int *fd) {
+static void close_cleanup(const int *fd) {
     if (*fd >= 0) (void)close(*fd);
 }
 

@@ -43,7 +43,7 @@ static fn_status check_channel(const struct fn_model *model, const char *name, i
         return fn_fail(err, FN_BAD_MODEL, "%s: %s channel %d: frac_bits is %d, expected %d...%d",
                        name, l->name, oc, f_w, FN_FRAC_W_MIN, FN_FRAC_W_MAX);
     fn_channel_describe(&model->network, model->frac_bits, params, layer, oc, &channel);
-    if (memchr(channel.weights, -128, channel.n_weights))
+    if (memchr(channel.weights, (uint8_t)INT8_MIN, channel.n_weights))
         return fn_fail(err, FN_BAD_MODEL, "%s: %s channel %d: has a weight of -128, least is -127",
                        name, l->name, oc);
     if (fn_channel_fits(&channel)) return FN_OK;

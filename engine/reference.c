@@ -4,6 +4,7 @@
  * the example of a back end (backend.h). Speed is not its business; being obviously right is. */
 #include "engine/reference.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,7 @@ static void run_head(const struct fn_model *model, int index, int8_t *const *ten
     const struct fn_tensor *in = &model->network.tensors[layer->input];
     const struct fn_params *params = &model->params[index];
     size_t channels = (size_t)in->channels, positions = (size_t)in->height * (size_t)in->width;
+    assert(ret_accumulators);
     for (int o = 0; o < layer->out_channels; o++) {
         int32_t acc = params->bias[o];
         for (size_t p = 0; p < positions; p++)
@@ -154,6 +156,7 @@ static fn_status reference_run(void *state, const int8_t *input, int n, int32_t 
     (void)err;
     struct reference *ref = state;
     const struct fn_model *model = ref->model;
+    assert(model->network.n_tensors > 0);
     for (int picture = 0; picture < n; picture++) {
         int8_t *tensors[FN_MAX_TENSORS];
         size_t slot = ref->n_pictures > 1 ? (size_t)picture : 0;

@@ -35,7 +35,7 @@ static json_t *describe(const struct fn_stored_tensor *t, size_t begin) {
     json_t *shape = json_array();
     for (int i = 0; i < t->rank; i++) (void)json_array_append_new(shape, json_integer(t->shape[i]));
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", fn_dtype_name(t->dtype), "shape", shape,
-                     "data_offsets", (json_int_t)begin, (json_int_t)(begin + t->size));
+                     "data_offsets", (json_int_t)begin, (json_int_t)begin + (json_int_t)t->size);
 }
 
 /* Header text padded with spaces to a multiple of 8; the caller frees. NULL: no memory. */

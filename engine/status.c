@@ -24,14 +24,13 @@ static const struct entry *find(fn_status status) {
     return &table[1]; /* FN_INTERNAL */
 }
 
-fn_status fn_fail(struct fn_error *err, fn_status status, const char *format, ...) {
-    if (!err) return status;
+void fn_error_set(struct fn_error *err, fn_status status, const char *format, ...) {
+    if (!err) return;
     va_list args;
     va_start(args, format);
     err->status = status;
     (void)vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
-    return status;
 }
 
 const char *fn_status_code(fn_status status) {

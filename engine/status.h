@@ -63,9 +63,18 @@ struct fn_error {
     char text[320]; /* one line, no newline: what was found, what was expected, where */
 };
 
-/* Fill `err` (NULL: nobody listens) and return `status`, so that a failure is one statement:
- * return fn_fail(err, FN_BAD_MODEL, "%s: ...", path). Long texts are cut, never overrun. */
-fn_status fn_fail(struct fn_error *err, fn_status status, const char *format, ...) FN_PRINTF(3, 4);
+/* Fill `err` (NULL: nobody listens). Long texts are cut, never overrun. */
+void fn_error_set(struct fn_error *err, fn_status status, const char *format, ...) FN_PRINTF(3, 4);
+
+/* Fill `err` and give `status`, so that a failure is one statement:
+ * return fn_fail(err, FN_BAD_MODEL, "%s: ...", path). A macro, so that compilers and analyzers see
+ * that what it gives is the failure that was named, never FN_OK. */
+#define fn_fail(err, status, ...)                                                                  \
+    __extension__({                                                                                \
+        const fn_status failed_ = (status);                                                        \
+        fn_error_set((err), failed_, __VA_ARGS__);                                                 \
+        failed_;                                                                                   \
+    })
 
 /* The stable code ("picture_damaged"), the short title and the HTTP status; static strings.
  * A number outside the list reads as FN_INTERNAL. */

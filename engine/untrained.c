@@ -100,7 +100,7 @@ static bool find_width(const void *context, const char *scope, int64_t ret_shape
  * (He et al. 2015, arXiv:1502.01852): the least f with 4^f >= 73^2 * fan_in / 2. */
 static int he_frac_bits(int64_t fan_in) {
     int f = 0;
-    for (int64_t power = 1; power < 73 * 73 * fan_in / 2; power *= 4) f++;
+    for (int64_t power = 1; power < INT64_C(73) * 73 * fan_in / 2; power *= 4) f++;
     return f;
 }
 
