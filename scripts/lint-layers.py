@@ -27,7 +27,7 @@ MAY_INCLUDE = {
 # make inputs with the very libraries whose adapters they check.
 ADAPTERS = {
     "libmicrohttpd": (r"microhttpd\.h", "daemon/http.c"),
-    "OpenCL": (r"CL/.*", "engine/cl_device.c"),
+    "OpenCL": (r"CL/.*", "engine/cl.c"),
     "libjpeg": (r"(jpeglib|jerror|jmorecfg|jconfig|turbojpeg)\.h", "engine/picture_jpeg.c"),
     "libspng": (r"spng\.h", "engine/picture_png.c"),
     "libwebp": (r"webp/.*", "engine/picture_webp.c"),
@@ -41,7 +41,7 @@ ANYWHERE = re.compile(
     r"(assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal"
     r"|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|tgmath"
     r"|threads|time|uchar|wchar|wctype"
-    r"|dirent|dlfcn|endian|err|fcntl|fnmatch|ftw|getopt|glob|grp|libgen|netdb|poll|pthread|pwd"
+    r"|dirent|dlfcn|endian|err|fcntl|fnmatch|fts|ftw|getopt|glob|grp|libgen|netdb|poll|pthread|pwd"
     r"|regex|sched|semaphore|spawn|strings|sysexits|syslog|termios|unistd|cpuid|immintrin"
     r"|(sys|netinet|arpa|linux|asm|net)/.+"
     r"|jansson)\.h"
@@ -106,6 +106,8 @@ def line_of(text, offset):
 
 def check_project_include(path, name):
     """A quoted include: ours, from the root, and allowed by the table."""
+    if path.startswith("kernels/") and "/" not in name:
+        name = f"kernels/{name}"  # programs carry kernels by file name alone, without folders
     room, target = room_of(path), room_of(name)
     if target is None:
         return f'"{name}" is not named from the root: write "room/file.h", or <...> if foreign'

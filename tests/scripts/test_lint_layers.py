@@ -32,6 +32,7 @@ def one(path, body, head=HEAD):
         ("engine/a.c", "engine/b.h"),
         ("engine/a.c", "kernels/params.h"),
         ("kernels/a.cl", "kernels/params.h"),
+        ("kernels/a.cl", "params.h"),
         ("model/a.c", "model/b.h"),
         ("model/a.c", "engine/b.h"),
         ("daemon/a.c", "daemon/b.h"),
