@@ -109,7 +109,7 @@ static void run_and_read(uint64_t seed, int8_t *ret_tensors[FN_MAX_TENSORS],
     free(crop);
     for (int i = 0; i < model->network.n_tensors; i++) {
         const struct fn_tensor *t = &model->network.tensors[i];
-        ret_tensors[i] = malloc((size_t)(t->height * t->width * t->channels));
+        ret_tensors[i] = malloc((size_t)t->height * (size_t)t->width * (size_t)t->channels);
         assert_ok(fn_engine_read_tensor(engine, i, 0, ret_tensors[i], &err), err);
     }
 }
@@ -193,9 +193,9 @@ static void a_batch_gives_the_bits_of_single_pictures(void **state) {
     uint8_t *crops = malloc(MAX_BATCH * FN_CROP_SIZE);
     float together[MAX_BATCH * 16], alone[16];
     int32_t sums[MAX_BATCH * 16], sums_alone[16];
-    for (int i = 0; i < MAX_BATCH; i++) fn_golden_picture((uint64_t)i, crops + i * FN_CROP_SIZE);
+    for (size_t i = 0; i < MAX_BATCH; i++) fn_golden_picture(i, crops + i * FN_CROP_SIZE);
     assert_ok(fn_engine_run(engine, crops, MAX_BATCH, together, sums, &err), err);
-    for (int i = 0; i < MAX_BATCH; i++) {
+    for (size_t i = 0; i < MAX_BATCH; i++) {
         assert_ok(fn_engine_run(engine, crops + i * FN_CROP_SIZE, 1, alone, sums_alone, &err), err);
         assert_memory_equal(alone, together + i * 16, sizeof alone);
         assert_memory_equal(sums_alone, sums + i * 16, sizeof sums_alone);
