@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make run` as a newcomer meets it: a checkout alone, no weights anywhere, and the line it prints."""
+"""`make run` as a newcomer meets it: a checkout alone, no weights, and the line it prints."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def checkout(tmp_path_factory):
 
 
 class Run:
-    """`make run` in the background; its lines arrive in `lines`, standard output and error mixed."""
+    """`make run` in the background; what it says, output and errors mixed, ends up in `lines`."""
 
     def __init__(self, checkout, port):
         dead = f"http://127.0.0.1:{free_port()}/weights"  # nobody listens there
