@@ -89,7 +89,7 @@ fn_status fn_engine_run(struct fn_engine *engine, const uint8_t *crops, int n,
     fn_status status = check_batch(engine, n, err);
     if (status != FN_OK) return status;
     if (engine->input_size != FN_CROP_SIZE)
-        return fn_fail(err, FN_USAGE, "the network's input is not a crop of %zu bytes",
+        return fn_fail(err, FN_USAGE, "the network's input is not a crop of %d bytes",
                        FN_CROP_SIZE);
     for (size_t i = 0; i < (size_t)n; i++)
         fn_preprocess(engine->model->preprocessing, crops + i * FN_CROP_SIZE, FN_CROP_SIZE,

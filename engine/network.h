@@ -11,18 +11,18 @@
 #define FN_NETWORK_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/status.h"
 
-#define FN_CROP_SIDE    160 /* pixels; the picture is 160 x 160 x 3, RGB */
-#define FN_CROP_SIZE    ((size_t)FN_CROP_SIDE * FN_CROP_SIDE * 3) /* bytes of one crop */
+#define FN_CROP_SIDE    160   /* pixels; the picture is 160 x 160 x 3, RGB */
+#define FN_CROP_SIZE    76800 /* bytes of one crop */
 #define FN_MAX_TENSORS  128
 #define FN_MAX_LAYERS   160
 #define FN_MAX_CHANNELS 8192
 #define FN_NAME_SIZE    80
 #define FN_ROOT         "InceptionResnetV1"
+_Static_assert(FN_CROP_SIZE == FN_CROP_SIDE * FN_CROP_SIDE * 3, "three bytes a pixel");
 
 enum fn_op {
     FN_OP_CONV, /* convolution, bias, residual add, rounding shift, ReLU in one */
