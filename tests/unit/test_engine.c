@@ -190,7 +190,7 @@ static void the_head_multiplies_sums_over_positions(void **state) {
 static void a_batch_gives_the_bits_of_single_pictures(void **state) {
     (void)state;
     struct fn_error err;
-    uint8_t *crops = malloc(MAX_BATCH * FN_CROP_SIZE);
+    uint8_t *crops = malloc((size_t)MAX_BATCH * FN_CROP_SIZE);
     float together[MAX_BATCH * 16], alone[16];
     int32_t sums[MAX_BATCH * 16], sums_alone[16];
     for (size_t i = 0; i < MAX_BATCH; i++) fn_golden_picture(i, crops + i * FN_CROP_SIZE);
