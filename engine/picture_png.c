@@ -14,10 +14,10 @@
 #include "engine/exif.h"
 #include "engine/picture_codec.h"
 
-/* Bounds on what metadata may take, packed or inflated; pixels are bounded by the header. */
+/* Bounds on what metadata may take, packed or inflated; pixels are bounded by the header. (The
+ * library takes at most 1000 chunks of metadata.) */
 #define MAX_CHUNK_SIZE  (8 << 20)
 #define MAX_CHUNK_CACHE (16 << 20)
-#define MAX_CHUNKS      10000
 
 FN_DEFINE_CLEANUP(spng_ctx *, spng_ctx_free)
 
@@ -30,7 +30,6 @@ static fn_status open_decoder(spng_ctx *ctx, const struct fn_codec_input *input,
                               struct spng_ihdr *ret_header, struct fn_error *err) {
     int code = spng_set_png_buffer(ctx, input->bytes, input->size);
     if (!code) code = spng_set_chunk_limits(ctx, MAX_CHUNK_SIZE, MAX_CHUNK_CACHE);
-    if (!code) code = spng_set_option(ctx, SPNG_CHUNK_COUNT_LIMIT, MAX_CHUNKS);
     if (!code) code = spng_get_ihdr(ctx, ret_header);
     if (code) return fail(code, err);
     return fn_picture_check_size("PNG", ret_header->width, ret_header->height, input->max_pixels,

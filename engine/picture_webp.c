@@ -21,6 +21,18 @@ static fn_status damaged(struct fn_error *err, const char *how) {
     return fn_fail(err, FN_PICTURE_DAMAGED, "WebP: %s", how);
 }
 
+static int64_t read_u24(const uint8_t *bytes) {
+    return bytes[0] | bytes[1] << 8 | bytes[2] << 16;
+}
+
+/* The canvas that an extended header states. The demuxer would do, but where canvas and frame
+ * disagree it only says "damaged", and the honest answer to a huge canvas is that it is too large. */
+static fn_status check_canvas(const struct fn_codec_input *input, struct fn_error *err) {
+    if (input->size < 30 || memcmp(input->bytes + 12, "VP8X", 4) != 0) return FN_OK;
+    return fn_picture_check_size("WebP", 1 + read_u24(input->bytes + 24),
+                                 1 + read_u24(input->bytes + 27), input->max_pixels, err);
+}
+
 /* The demuxer keeps no pixel, so sizes are checked before anything large is allocated. */
 static fn_status open_demuxer(const struct fn_codec_input *input, WebPDemuxer **ret_demuxer,
                               struct fn_error *err) {
@@ -105,7 +117,8 @@ static fn_status read_frame(const WebPIterator *frame, struct fn_picture *pictur
 fn_status fn_picture_webp_decode(const struct fn_codec_input *input, struct fn_picture *picture,
                                  struct fn_error *err) {
     FN_CLEANUP(WebPDemuxDelete) WebPDemuxer *demuxer = NULL;
-    fn_status status = open_demuxer(input, &demuxer, err);
+    fn_status status = check_canvas(input, err);
+    if (status == FN_OK) status = open_demuxer(input, &demuxer, err);
     if (status != FN_OK) return status;
     picture->width = picture->full_width = (int)WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_WIDTH);
     picture->height = picture->full_height = (int)WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_HEIGHT);

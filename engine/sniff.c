@@ -47,9 +47,10 @@ static const struct magic magics[] = {
     MAGIC(0, "RIFF", "a RIFF file other than WebP"),
 };
 
+/* ASCII, or bytes that UTF-8 uses. */
 static bool is_text(const uint8_t *bytes, size_t size) {
     for (size_t i = 0; i < size && i < 64; i++) {
-        bool printable = bytes[i] >= 0x20 && bytes[i] != 0x7f;
+        bool printable = bytes[i] >= 0x20 && bytes[i] < 0xf8 && bytes[i] != 0x7f;
         bool space = bytes[i] >= '\t' && bytes[i] <= '\r';
         if (!printable && !space) return false;
     }
