@@ -26,7 +26,8 @@ static int64_t read_u24(const uint8_t *bytes) {
 }
 
 /* The canvas that an extended header states. The demuxer would do, but where canvas and frame
- * disagree it only says "damaged", and the honest answer to a huge canvas is that it is too large. */
+ * disagree it only says "damaged", and the honest answer to a huge canvas is that it is too large.
+ */
 static fn_status check_canvas(const struct fn_codec_input *input, struct fn_error *err) {
     if (input->size < 30 || memcmp(input->bytes + 12, "VP8X", 4) != 0) return FN_OK;
     return fn_picture_check_size("WebP", 1 + read_u24(input->bytes + 24),

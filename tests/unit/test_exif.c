@@ -15,14 +15,14 @@
 #define BLOCK_SIZE 38 /* header, two entries, end */
 
 static const uint8_t little[BLOCK_SIZE] = {
-    'I',  'I',  42, 0, 8, 0, 0, 0,              /* header */
-    2,    0,                                    /* entries */
+    'I',  'I',  42, 0, 8, 0, 0, 0,                   /* header */
+    2,    0,                                         /* entries */
     0x0f, 0x01, 2,  0, 4, 0, 0, 0, 'a', 'b', 'c', 0, /* Make */
     0x12, 0x01, 3,  0, 1, 0, 0, 0, 6,   0,   0,   0, /* Orientation */
     0,    0,    0,  0};
 static const uint8_t big[BLOCK_SIZE] = {
-    'M',  'M',  0, 42, 0, 0, 0, 8,              /* header */
-    0,    2,                                    /* entries */
+    'M',  'M',  0, 42, 0, 0, 0, 8,                   /* header */
+    0,    2,                                         /* entries */
     0x01, 0x0f, 0, 2,  0, 0, 0, 4, 'a', 'b', 'c', 0, /* Make */
     0x01, 0x12, 0, 3,  0, 0, 0, 1, 0,   6,   0,   0, /* Orientation */
     0,    0,    0, 0};

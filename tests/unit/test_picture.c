@@ -122,14 +122,30 @@ static void of_an_animation_the_first_frame_is_put_on_white(void **state) {
 static void show(int orientation, int w, int h, int x, int y, int *ret_x, int *ret_y) {
     int right = w - 1 - x, bottom = h - 1 - y;
     switch (orientation) {
-    case 1: *ret_x = x, *ret_y = y; break;           /* row 0 top, column 0 left */
-    case 2: *ret_x = right, *ret_y = y; break;       /* top, right */
-    case 3: *ret_x = right, *ret_y = bottom; break;  /* bottom, right */
-    case 4: *ret_x = x, *ret_y = bottom; break;      /* bottom, left */
-    case 5: *ret_x = y, *ret_y = x; break;           /* row 0 left, column 0 top */
-    case 6: *ret_x = bottom, *ret_y = x; break;      /* right, top */
-    case 7: *ret_x = bottom, *ret_y = right; break;  /* right, bottom */
-    default: *ret_x = y, *ret_y = right; break;      /* left, bottom */
+    case 1:
+        *ret_x = x, *ret_y = y;
+        break; /* row 0 top, column 0 left */
+    case 2:
+        *ret_x = right, *ret_y = y;
+        break; /* top, right */
+    case 3:
+        *ret_x = right, *ret_y = bottom;
+        break; /* bottom, right */
+    case 4:
+        *ret_x = x, *ret_y = bottom;
+        break; /* bottom, left */
+    case 5:
+        *ret_x = y, *ret_y = x;
+        break; /* row 0 left, column 0 top */
+    case 6:
+        *ret_x = bottom, *ret_y = x;
+        break; /* right, top */
+    case 7:
+        *ret_x = bottom, *ret_y = right;
+        break; /* right, bottom */
+    default:
+        *ret_x = y, *ret_y = right;
+        break; /* left, bottom */
     }
 }
 
@@ -183,8 +199,12 @@ static void other_formats_are_named_and_refused(void **state) {
     } others[] = {
         {"", 0, "no bytes"},
         {"GIF89a\1\0\1\0", 10, "GIF"},
-        {"\0\0\0\x18" "ftypheic\0\0\0\0", 16, "HEIC"},
-        {"\0\0\0\x1c" "ftypavif\0\0\0\0", 16, "AVIF"},
+        {"\0\0\0\x18"
+         "ftypheic\0\0\0\0",
+         16, "HEIC"},
+        {"\0\0\0\x1c"
+         "ftypavif\0\0\0\0",
+         16, "AVIF"},
         {"BM6\0\0\0", 6, "BMP"},
         {"II*\0\x08\0\0\0", 8, "TIFF"},
         {"MM\0*\0\0\0\x08", 8, "TIFF"},
@@ -220,8 +240,8 @@ static void sizes_of_zero_are_damage(void **state) {
 
 static void the_limit_of_pixels_is_exact(void **state) {
     (void)state;
-    static const char *const names[] = {"444.jpg", "progressive.jpg", "rgb8.png", "rgba16.png",
-                                        "lossless.webp", "lossy_alpha.webp"};
+    static const char *const names[] = {"444.jpg",    "progressive.jpg", "rgb8.png",
+                                        "rgba16.png", "lossless.webp",   "lossy_alpha.webp"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size_t size;
         uint8_t *bytes = read_picture(names[i], &size);
@@ -256,16 +276,18 @@ static void a_png_with_a_wrong_checksum_is_damage(void **state) {
     free(bytes);
 }
 
-/* ---- crops ------------------------------------------------------------------------------------ */
+/* ---- crops ------------------------------------------------------------------------------------
+ */
 
 static void a_crop_lies_inside_the_picture(void **state) {
     (void)state;
     struct fn_picture *picture = decode_picture("rgb8.png");
     static uint8_t crop[FN_CROP_SIZE];
-    static const struct fn_rect bad[] = {{0, 0, 49, 32}, {0, 0, 48, 33}, {1, 0, 48, 32},
-                                         {0, 1, 48, 32}, {-1, 0, 9, 9},  {0, -1, 9, 9},
-                                         {0, 0, 0, 9},   {0, 0, 9, 0},   {48, 0, 1, 1},
-                                         {2147483647, 0, 2147483647, 1}};
+    static const struct fn_rect bad[] = {{0, 0, 49, 32}, {0, 0, 48, 33},
+                                         {1, 0, 48, 32}, {0, 1, 48, 32},
+                                         {-1, 0, 9, 9},  {0, -1, 9, 9},
+                                         {0, 0, 0, 9},   {0, 0, 9, 0},
+                                         {48, 0, 1, 1},  {2147483647, 0, 2147483647, 1}};
     struct fn_error err;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(fn_picture_crop(picture, bad[i], crop, &err), FN_USAGE);
