@@ -2,6 +2,7 @@
 #
 # Everything is built under build/. Flags compose: CFLAGS is yours, FN_CFLAGS is ours.
 #   SAN=address,undefined | thread   build with sanitizers (own build directory)
+#   FUZZER=libfuzzer                 fuzz targets by clang's libFuzzer (with CC=clang)
 #   WERROR=0                         warnings do not fail the build
 #   V=1                              show whole commands
 
@@ -10,8 +11,9 @@ CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 SAN     ?=
 WERROR  ?= 1
-BUILD   := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+FUZZER  ?=
 comma   := ,
+BUILD   := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))$(if $(FUZZER),/$(FUZZER))
 Q       := $(if $(V),,@)
 
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
@@ -21,7 +23,7 @@ WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes 
 FN_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen -pthread -ffp-contract=off -fno-fast-math \
              -fstack-protector-strong -fPIE -MMD -MP $(WARNINGS) \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all,\
-             -D_FORTIFY_SOURCE=2)
+             -D_FORTIFY_SOURCE=2) $(if $(FUZZER),-fsanitize=fuzzer-no-link)
 FN_LDFLAGS := -pthread -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_LIBS := -ljansson -lnettle -lOpenCL -ljpeg -lspng -lwebp -lwebpdemux -lm
@@ -58,7 +60,7 @@ $(BUILD)/libengine.a: $(call objs,$(ENGINE_SRC)) $(BUILD)/gen/kernel_sources.o
 $(BUILD)/libmodel.a:  $(call objs,$(filter-out model/main.c,$(MODEL_SRC)))
 $(BUILD)/libdaemon.a: $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
 $(BUILD)/lib%.a:
-	@rm -f $@
+	@mkdir -p $(@D) && rm -f $@
 	$(Q)ar rcs $@ $^
 
 $(BUILD)/gen/kernel_sources.c: scripts/embed-kernels.sh $(KERNELS)
@@ -83,6 +85,21 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBS)
 .PHONY: unit
 unit: $(UNIT_BIN) ## run the cmocka unit tests
 	$(Q)for t in $(UNIT_BIN); do echo "== $$t"; $$t || exit 1; done
+
+# One program a parser: by default with tests/fuzz/driver.c, by FUZZER=libfuzzer with clang's.
+FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_MAIN := $(if $(FUZZER),,$(BUILD)/tests/fuzz/driver.o)
+FUZZ_MUTATIONS ?= 200
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(UNIT_LIBS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) $^ -o $@ $(DAEMON_LIBS) \
+	    $(MODEL_LIBS) $(ENGINE_LIBS)
+
+.PHONY: fuzz fuzz-check
+fuzz: $(FUZZ_BIN) ## build the fuzz targets into $(BUILD)/fuzz/
+fuzz-check: $(FUZZ_BIN) ## run every fuzz corpus, each seed changed FUZZ_MUTATIONS=200 times
+	$(Q)for t in $(FUZZ_BIN); do echo "== $$t"; \
+	    $$t tests/fuzz/corpus/$${t##*/fuzz_} $(FUZZ_MUTATIONS) || exit 1; done
 
 clean: ## remove everything built
 	rm -rf build

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Make the pictures in this folder (needs Pillow). tests/unit/test_picture.c knows the formulas.
+"""Make the pictures in this folder and the seeds cut from them (needs Pillow). tests/unit/test_picture.c knows the formulas.
 
 JPEG and WebP bytes depend on the encoder's version, so the files are committed; run this to add a
 picture, not to check one. After that, `build/tests/test_picture --digests` prints crops.sha256.
@@ -234,6 +234,31 @@ def make_webp():
     save("wide_100000.webp", riff(vp8x(0, 100000, 10) + pixels))
 
 
+def make_seeds():
+    corpus = HERE.parent.parent / "fuzz" / "corpus"
+    pictures = corpus / "picture"
+    pictures.mkdir(parents=True, exist_ok=True)
+    # Rows that compress, so that the seeds stay small.
+    flat = image("RGB", lambda x, y: (5 * x, 0, 255 - 5 * x), W, 8)
+    (pictures / "restart.jpg").write_bytes(
+        encode(flat, "JPEG", quality=50, subsampling=2, restart_marker_blocks=1)
+    )
+    for name in (
+        *("420_odd.jpg", "progressive.jpg", "cmyk_plain.jpg", "ycck.jpg", "grey.jpg"),
+        *("orientation6.jpg", "orientation6.png", "orientation7.webp", "palette_alpha.png"),
+        *("grey1.png", "grey16_key.png", "rgb8_key.png", "rgba8_interlaced.png", "rgba16.png"),
+        *("lossless.webp", "lossy.webp", "lossy_alpha.webp", "animated.webp", "header_65500.png"),
+    ):
+        (pictures / name).write_bytes((HERE / name).read_bytes())
+    (pictures / "gif").write_bytes(b"GIF89a\1\0\1\0\0\0\0;")
+    exif = corpus / "exif"
+    exif.mkdir(parents=True, exist_ok=True)
+    (exif / "little").write_bytes(tiff(6))
+    (exif / "big").write_bytes(tiff(8, ">"))
+    (exif / "jpeg").write_bytes(b"Exif\0\0" + tiff(3))
+
+
 make_png()
 make_jpeg()
 make_webp()
+make_seeds()
