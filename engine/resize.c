@@ -18,7 +18,7 @@
 #include "engine/cleanup.h"
 
 #define SIDE     FN_CROP_SIDE
-#define ROW      (3 * FN_CROP_SIDE) /* samples of one output row */
+#define ROW      ((size_t)3 * SIDE) /* samples of one output row */
 #define NARROW_D (UINT64_C(1) << 23)
 #define PADDING  4 /* samples after a row of sums, for loads and stores of 4 lanes */
 
@@ -137,7 +137,7 @@ INLINE void finish_row_narrow(const struct plan *plan, uint8_t *restrict ret_row
     const uint32_t *row = plan->row;
     pixel rest = {0};
     uint32_t x = 0;
-    for (int j = 0; j < SIDE; j++) {
+    for (size_t j = 0; j < SIDE; j++) {
         const struct tap *tap = &plan->x.taps[j];
         pixel total, edge = load_pixel(row, tap->first);
         if (plan->x.shrinks) {
@@ -152,7 +152,7 @@ INLINE void finish_row_narrow(const struct plan *plan, uint8_t *restrict ret_row
         memcpy(totals + 3 * j, &total, sizeof total);
     }
     uint32_t half = (uint32_t)(plan->d / 2);
-    for (int i = 0; i < ROW; i++)
+    for (size_t i = 0; i < ROW; i++)
         ret_row[i] = (uint8_t)((uint64_t)(totals[i] + half) * plan->reciprocal >> plan->shift);
 }
 
@@ -160,7 +160,7 @@ INLINE void finish_row_wide(const struct plan *plan, uint8_t *ret_row) {
     const uint32_t *row = plan->row;
     uint64_t rest[3] = {0};
     size_t x = 0;
-    for (int j = 0; j < SIDE; j++) {
+    for (size_t j = 0; j < SIDE; j++) {
         const struct tap *tap = &plan->x.taps[j];
         uint64_t totals[3] = {rest[0], rest[1], rest[2]};
         for (; plan->x.shrinks && x < tap->first; x++)
@@ -174,7 +174,7 @@ INLINE void finish_row_wide(const struct plan *plan, uint8_t *ret_row) {
             } else {
                 totals[c] = edge * (2 * SIDE - tap->part) + second * tap->part;
             }
-            ret_row[3 * j + (int)c] = (uint8_t)((totals[c] + plan->d / 2) / plan->d);
+            ret_row[3 * j + c] = (uint8_t)((totals[c] + plan->d / 2) / plan->d);
         }
         x = (size_t)tap->first + 1;
     }

@@ -21,6 +21,7 @@
 #define PICTURES "tests/data/pictures/"
 #define WIDTH    48 /* of nearly all of them */
 #define HEIGHT   32
+#define N_PIXELS ((int64_t)WIDTH * HEIGHT)
 
 /* The whole file, in an allocation that ends with its last byte; owned by the caller. */
 static inline uint8_t *read_picture(const char *name, size_t *ret_size) {
@@ -92,6 +93,10 @@ static inline void expect_prefixes_fail(const char *name, size_t spare) {
     free(bytes);
 }
 
+static inline const uint8_t *pixel_at(const struct fn_picture *picture, int x, int y) {
+    return picture->rgb + 3 * ((size_t)y * (size_t)picture->width + (size_t)x);
+}
+
 typedef void pixel_formula(int x, int y, uint8_t ret_rgb[3]);
 
 static inline void formula_rgb(int x, int y, uint8_t ret_rgb[3]) {
@@ -115,7 +120,7 @@ static inline void expect_formula(const char *name, pixel_formula *formula, int 
         for (int x = 0; x < WIDTH; x++) {
             uint8_t want[3];
             formula(x, y, want);
-            const uint8_t *got = picture->rgb + 3 * (y * WIDTH + x);
+            const uint8_t *got = pixel_at(picture, x, y);
             for (int c = 0; c < 3; c++)
                 if (abs(got[c] - want[c]) > tolerance)
                     fail_msg("%s: sample %d at (%d, %d) is %d, expected %d +- %d", name, c, x, y,

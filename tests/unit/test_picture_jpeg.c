@@ -73,7 +73,7 @@ static void expect_scaled(unsigned width, unsigned height, int want_width, int w
     assert_int_equal(picture->height, want_height);
     for (int y = 0; y < want_height; y += 97)
         for (int x = 0; x < want_width; x += 7) {
-            int got = picture->rgb[3 * ((size_t)y * (size_t)want_width + (size_t)x)];
+            int got = pixel_at(picture, x, y)[0];
             assert_in_range(got + 4, 255 * x / want_width, 255 * x / want_width + 8);
         }
     fn_picture_free(picture);
@@ -107,6 +107,11 @@ static size_t find_marker(const uint8_t *bytes, size_t size, uint8_t marker) {
     return 0;
 }
 
+static void put_end(uint8_t *at) {
+    at[0] = 0xff;
+    at[1] = 0xd9;
+}
+
 static void entropy_data_that_stop_before_the_end_marker_are_damage(void **state) {
     (void)state;
     size_t size;
@@ -117,7 +122,7 @@ static void entropy_data_that_stop_before_the_end_marker_are_damage(void **state
         assert_non_null(cut);
         memcpy(cut, bytes, length);
         if (cut[length - 1] == 0xff) cut[length - 1] = 0;
-        memcpy(cut + length, "\xff\xd9", 2); /* as a careless download tool "repairs" it */
+        put_end(cut + length); /* as a careless download tool "repairs" it */
         (void)expect_failure(cut, length + 2, FN_PICTURE_DAMAGED);
         free(cut);
     }
@@ -136,7 +141,7 @@ static void what_other_programs_append_is_no_damage(void **state) {
     assert_int_equal(fn_picture_decode(longer, size + 64, 1 << 20, &picture, &err), FN_OK);
     fn_picture_free(picture);
     memset(longer + size - 2, 0, 66); /* and before it: a warning of libjpeg's that passes */
-    memcpy(longer + size + 62, "\xff\xd9", 2);
+    put_end(longer + size + 62);
     assert_int_equal(fn_picture_decode(longer, size + 64, 1 << 20, &picture, &err), FN_OK);
     fn_picture_free(picture);
     free(longer);
@@ -157,7 +162,7 @@ static void a_component_without_data_is_damage(void **state) {
     size_t from = scan + 14, next = from + find_marker(bytes + from, size - from, 0xc4);
     memcpy(one + scan + 10, bytes + from, next - from);
     size_t end = scan + 10 + (next - from);
-    memcpy(one + end, "\xff\xd9", 2);
+    put_end(one + end);
     const char *text = expect_failure(one, end + 2, FN_PICTURE_DAMAGED);
     if (!strstr(text, "component 2 of 3")) fail_msg("\"%s\" does not name the component", text);
     free(one);

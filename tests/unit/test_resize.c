@@ -36,7 +36,7 @@ static int list_shares(int n, int j, struct share *ret_shares) {
     /* Tents of half-width one pixel over the pixel centres, the border pixels repeated outside. */
     for (int i = -1; i <= n; i++) {
         int64_t centre = (2 * (int64_t)i + 1) * SIDE, at = (2 * (int64_t)j + 1) * n;
-        int64_t weight = 2 * SIDE - (at > centre ? at - centre : centre - at);
+        int64_t weight = INT64_C(2) * SIDE - (at > centre ? at - centre : centre - at);
         int pixel = i < 0 ? 0 : i >= n ? n - 1 : i;
         if (weight > 0) ret_shares[count++] = (struct share){pixel, weight};
     }
@@ -51,10 +51,10 @@ struct output {
 
 static struct output *list_outputs(int n) {
     struct output *outputs = calloc(SIDE, sizeof *outputs);
-    assert_non_null(outputs);
+    if (!outputs) abort();
     for (int j = 0; j < SIDE; j++) {
         outputs[j].shares = malloc(((size_t)n + 2) * sizeof(struct share));
-        assert_non_null(outputs[j].shares);
+        if (!outputs[j].shares) abort();
         outputs[j].n = list_shares(n, j, outputs[j].shares);
         for (int i = 0; i < outputs[j].n; i++) outputs[j].d += outputs[j].shares[i].weight;
         assert_int_equal(outputs[j].d, n < SIDE ? 320 : n);
@@ -93,9 +93,8 @@ static void expect_definition(int width, int height, size_t gap, uint64_t seed) 
     size_t stride = 3 * (size_t)width + gap;
     size_t size = stride * (size_t)(height - 1) + 3 * (size_t)width;
     uint8_t *rgb = malloc(size);
-    uint8_t *want = malloc(FN_CROP_SIZE), *got = malloc(FN_CROP_SIZE),
-            *plain = malloc(FN_CROP_SIZE);
-    assert_true(rgb && want && got && plain);
+    static uint8_t want[FN_CROP_SIZE], got[FN_CROP_SIZE], plain[FN_CROP_SIZE];
+    assert_non_null(rgb);
     struct fn_prng prng = {seed};
     fn_prng_fill(&prng, rgb, size);
     /* Whole runs of the extremes too: they are what overflows. */
@@ -110,9 +109,6 @@ static void expect_definition(int width, int height, size_t gap, uint64_t seed) 
         fail_msg("%d x %d, gap %zu, seed %llu: not the definition's crop", width, height, gap,
                  (unsigned long long)seed);
     free(rgb);
-    free(want);
-    free(got);
-    free(plain);
 }
 
 static void standing_sizes_follow_the_definition(void **state) {
@@ -149,12 +145,13 @@ static void random_sizes_follow_the_definition(void **state) {
 
 static void equal_sizes_are_a_copy(void **state) {
     (void)state;
+    static const size_t stride = (size_t)3 * SIDE + 7;
     static uint8_t rgb[SIDE * (3 * SIDE + 7)], crop[FN_CROP_SIZE];
     struct fn_prng prng = {1};
     fn_prng_fill(&prng, rgb, sizeof rgb);
-    assert_int_equal(fn_resize(rgb, 3 * SIDE + 7, SIDE, SIDE, crop, NULL), FN_OK);
-    for (int y = 0; y < SIDE; y++)
-        assert_memory_equal(crop + y * 3 * SIDE, rgb + y * (3 * SIDE + 7), 3 * SIDE);
+    assert_int_equal(fn_resize(rgb, stride, SIDE, SIDE, crop, NULL), FN_OK);
+    for (size_t y = 0; y < SIDE; y++)
+        assert_memory_equal(crop + y * 3 * SIDE, rgb + y * stride, (size_t)3 * SIDE);
 }
 
 static void one_colour_stays_that_colour(void **state) {
@@ -163,9 +160,9 @@ static void one_colour_stays_that_colour(void **state) {
     for (int colour = 0; colour < 256; colour++) {
         memset(rgb, colour, sizeof rgb);
         assert_int_equal(fn_resize(rgb, 999, 333, 200, crop, NULL), FN_OK);
-        for (int i = 0; i < FN_CROP_SIZE; i++) assert_int_equal(crop[i], colour);
+        for (size_t i = 0; i < FN_CROP_SIZE; i++) assert_int_equal(crop[i], colour);
         assert_int_equal(fn_resize(rgb, 999, 7, 90, crop, NULL), FN_OK);
-        for (int i = 0; i < FN_CROP_SIZE; i++) assert_int_equal(crop[i], colour);
+        for (size_t i = 0; i < FN_CROP_SIZE; i++) assert_int_equal(crop[i], colour);
     }
 }
 

@@ -3,7 +3,7 @@
 """Make the pictures in this folder and the seeds cut from them (needs Pillow). tests/unit/test_picture.c knows the formulas.
 
 JPEG and WebP bytes depend on the encoder's version, so the files are committed; run this to add a
-picture, not to check one. After that, `build/tests/test_picture --digests` prints crops.sha256.
+picture, not to check one. After that, `build/tests/test_picture_golden --digests` prints crops.sha256.
 """
 import io
 import struct
