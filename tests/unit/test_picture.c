@@ -2,6 +2,7 @@
  *
  * test_picture.c -- PNG and WebP to exact pixels, orientation, limits, refusals and crops. JPEG's
  * own matters are in test_picture_jpeg.c, digests of whole crops in test_picture_golden.c. */
+#include "engine/picture_codec.h"
 #include "tests/unit/picture_files.h"
 
 /* ---- exact pixels ------------------------------------------------------------------------- */
@@ -78,6 +79,17 @@ static void png_alpha_is_composited_over_white(void **state) {
     expect_formula("palette_alpha.png", formula_palette_alpha, 0);
     expect_formula("grey16_key.png", formula_grey16_key, 0);
     expect_formula("rgb8_key.png", formula_rgb_key, 0);
+}
+
+static void every_colour_and_alpha_is_rounded_to_nearest(void **state) {
+    (void)state;
+    for (int alpha = 0; alpha < 256; alpha++)
+        for (int colour = 0; colour < 256; colour++) {
+            uint8_t pixels[8] = {1, 2, 3, 255, (uint8_t)colour, 0, 255, (uint8_t)alpha};
+            const uint8_t want[6] = {1, 2, 3, over_white(colour, alpha), over_white(0, alpha), 255};
+            fn_picture_flatten(pixels, 2);
+            assert_memory_equal(pixels, want, sizeof want);
+        }
 }
 
 static void png_gamma_changes_nothing(void **state) {
@@ -317,6 +329,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(png_of_every_colour_type_gives_exact_pixels),
         cmocka_unit_test(png_alpha_is_composited_over_white),
+        cmocka_unit_test(every_colour_and_alpha_is_rounded_to_nearest),
         cmocka_unit_test(png_gamma_changes_nothing),
         cmocka_unit_test(webp_gives_the_pixels_that_were_encoded),
         cmocka_unit_test(of_an_animation_the_first_frame_is_put_on_white),

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Make the pictures in this folder and the seeds cut from them (needs Pillow). tests/unit/test_picture.c knows the formulas.
+"""Make the pictures in this folder and the seeds copied from them (needs Pillow).
 
-JPEG and WebP bytes depend on the encoder's version, so the files are committed; run this to add a
-picture, not to check one. After that, `build/tests/test_picture_golden --digests` prints crops.sha256.
+The formulas are known to tests/unit/picture_files.h. JPEG and WebP bytes depend on the encoder's
+version, so the files are committed: run this to add a picture, not to check one. To renew the
+digests after that: build/tests/test_picture_golden --digests > FILE, then FILE to crops.sha256.
 """
+
 import io
 import struct
 import zlib
@@ -26,6 +28,15 @@ def alpha(x, y):
 
 def grey(x, y):
     return (5 * x + 8 * y) // 2
+
+
+def wide(v, x):
+    """16 bits whose low byte is not the high one: only taking the high byte gives the formula."""
+    return v << 8 | (255 - 5 * x)
+
+
+def ink(x, y):
+    return (*(255 - v for v in rgb(x, y)), black(y))
 
 
 def black(y):  # ink
@@ -77,7 +88,15 @@ def pack_rows(rows, depth):
     return out
 
 
-ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+ADAM7 = [
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+]
 
 
 def png(pixel, colour_type, depth, before=b"", after=b"", interlaced=False, size=(W, H)):
@@ -104,13 +123,10 @@ def make_png():
     save("rgb8_interlaced.png", png(rgb, 2, 8, interlaced=True))
     save("rgba8.png", png(lambda x, y: (*rgb(x, y), alpha(x, y)), 6, 8))
     save("rgba8_interlaced.png", png(lambda x, y: (*rgb(x, y), alpha(x, y)), 6, 8, interlaced=True))
-    # The low bytes are not those of the high ones: only taking the high byte gives the formula.
-    wide = lambda v, x: v << 8 | (255 - 5 * x)
     save("rgb16.png", png(lambda x, y: [wide(v, x) for v in rgb(x, y)], 2, 16))
     save("rgba16.png", png(lambda x, y: [wide(v, x) for v in (*rgb(x, y), alpha(x, y))], 6, 16))
-    for depth, factor in ((1, 255), (2, 85), (4, 17)):
-        mask = (1 << depth) - 1
-        save(f"grey{depth}.png", png(lambda x, y: [(x + y) & mask], 0, depth))
+    for depth in (1, 2, 4):
+        save(f"grey{depth}.png", png(lambda x, y, d=depth: [(x + y) % (1 << d)], 0, depth))
     save("grey8.png", png(lambda x, y: [grey(x, y)], 0, 8))
     save("greya8.png", png(lambda x, y: (grey(x, y), alpha(x, y)), 4, 8))
     key = struct.pack(">H", grey(10, 10) << 8 | 10)
@@ -127,7 +143,8 @@ def make_png():
         save(f"orientation{o}.png", png(rgb, 2, 8, chunk(b"eXIf", tiff(o, "<>"[o % 2]))))
     save("orientation6_last.png", png(rgb, 2, 8, after=chunk(b"eXIf", tiff(6))))
     # Headers alone.
-    for name, size in (("header_65500", (65500, 65500)), ("wide_70000", (70000, 1)), ("zero", (0, 5))):
+    sizes = {"header_65500": (65500, 65500), "wide_70000": (70000, 1), "zero": (0, 5)}
+    for name, size in sizes.items():
         header = struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)
         save(f"{name}.png", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header))
 
@@ -157,11 +174,12 @@ def make_jpeg():
     odd = image("RGB", lambda x, y: (4 * x, 5 * y, 255 - 4 * x), 61, 45)
     save("420_odd.jpg", encode(odd, "JPEG", quality=80, subsampling=2))
     save("422_odd.jpg", encode(odd, "JPEG", quality=80, subsampling=1))
-    save("420_restart.jpg", encode(base, "JPEG", quality=90, subsampling=2, restart_marker_blocks=1))
+    save(
+        "420_restart.jpg", encode(base, "JPEG", quality=90, subsampling=2, restart_marker_blocks=1)
+    )
     save("progressive.jpg", encode(base, "JPEG", progressive=True, **full))
     save("grey.jpg", encode(image("L", grey), "JPEG", quality=95))
     # Pillow stores 255 - v for every v of a CMYK picture, and an Adobe marker.
-    ink = lambda x, y: (*(255 - v for v in rgb(x, y)), black(y))
     save("cmyk_adobe.jpg", encode(image("CMYK", ink), "JPEG", **full))
     bare = encode(image("CMYK", lambda x, y: tuple(255 - v for v in ink(x, y))), "JPEG", **full)
     start, end = adobe_at(bare)
@@ -204,6 +222,11 @@ def vp8x(flags, width, height):
     return riff_chunk(b"VP8X", bytes((flags, 0, 0, 0)) + u24(width - 1) + u24(height - 1))
 
 
+def frame(x, y, w, h, data):
+    header = u24(x // 2) + u24(y // 2) + u24(w - 1) + u24(h - 1) + u24(100) + b"\0"
+    return riff_chunk(b"ANMF", header + data)
+
+
 def make_webp():
     base = image("RGB", rgb)
     lossless = encode(base, "WEBP", lossless=True)
@@ -222,14 +245,9 @@ def make_webp():
     clear_pixels = encode(clear, "WEBP", lossless=True, exact=True)
     clear_pixels = clear_pixels[clear_pixels.index(b"VP8L") :]
     red = encode(Image.new("RGB", (60, 40), (255, 0, 0)), "WEBP", lossless=True)[12:]
-    frame = lambda x, y, w, h, data: riff_chunk(
-        b"ANMF", u24(x // 2) + u24(y // 2) + u24(w - 1) + u24(h - 1) + u24(100) + b"\0" + data
-    )
     anim = riff_chunk(b"ANIM", bytes((0, 255, 0, 255)) + b"\0\0")  # a green background, ignored
-    save(
-        "animated.webp",
-        riff(vp8x(0x12, 60, 40) + anim + frame(6, 4, W, H, clear_pixels) + frame(0, 0, 60, 40, red)),
-    )
+    frames = frame(6, 4, W, H, clear_pixels) + frame(0, 0, 60, 40, red)
+    save("animated.webp", riff(vp8x(0x12, 60, 40) + anim + frames))
     save("header_65500.webp", riff(vp8x(0, 65500, 65500) + pixels))
     save("wide_100000.webp", riff(vp8x(0, 100000, 10) + pixels))
 
