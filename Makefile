@@ -96,7 +96,7 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(UNIT_LIBS)
 	    $(MODEL_LIBS) $(ENGINE_LIBS)
 
 .PHONY: fuzz fuzz-check
-fuzz: $(FUZZ_BIN) ## build the fuzz targets into $(BUILD)/fuzz/
+fuzz: $(FUZZ_BIN) ## build the fuzz targets into build/fuzz/
 fuzz-check: $(FUZZ_BIN) ## run every fuzz corpus, each seed changed FUZZ_MUTATIONS=200 times
 	$(Q)for t in $(FUZZ_BIN); do echo "== $$t"; \
 	    $$t tests/fuzz/corpus/$${t##*/fuzz_} $(FUZZ_MUTATIONS) || exit 1; done
