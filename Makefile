@@ -3,6 +3,7 @@
 # Everything is built under build/. Flags compose: CFLAGS is yours, FN_CFLAGS is ours.
 #   SAN=address,undefined | thread   build with sanitizers (own build directory)
 #   CC=clang                         build with another compiler (own build directory)
+#   FUZZER=libfuzzer                 fuzz targets by clang's libFuzzer (with CC=clang)
 #   WERROR=0                         warnings do not fail the build
 #   V=1                              show whole commands
 
@@ -11,9 +12,10 @@ CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 SAN     ?=
 WERROR  ?= 1
+FUZZER  ?=
 comma   := ,
 # One directory for each way to build, so that no object is ever linked with another way's.
-BUILD   := build$(if $(filter clang%,$(CC)),/$(CC))$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+BUILD   := build$(if $(filter clang%,$(CC)),/$(CC))$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))$(if $(FUZZER),/$(FUZZER))
 Q       := $(if $(V),,@)
 
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
@@ -23,7 +25,7 @@ WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes 
 FN_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen -pthread -ffp-contract=off -fno-fast-math \
              -fstack-protector-strong -fPIE -MMD -MP $(WARNINGS) \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all,\
-             -D_FORTIFY_SOURCE=2)
+             -D_FORTIFY_SOURCE=2) $(if $(FUZZER),-fsanitize=fuzzer-no-link)
 FN_LDFLAGS := -pthread -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_LIBS := -ljansson -lnettle -lOpenCL -ljpeg -lspng -lwebp -lwebpdemux -lm
@@ -49,6 +51,9 @@ $(BUILD)/%.o: %.c
 	$(if $(Q),@echo "  CC      $<")
 	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
 
+# gcc vectorises these loops from -O3 on only; integers, so no bit changes.
+$(BUILD)/engine/resize.o: CFLAGS += -O3
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- libraries and programs -------------------------------------------------------------------
@@ -57,7 +62,7 @@ $(BUILD)/libengine.a: $(call objs,$(ENGINE_SRC)) $(BUILD)/gen/kernel_sources.o
 $(BUILD)/libmodel.a:  $(call objs,$(filter-out model/main.c,$(MODEL_SRC)))
 $(BUILD)/libdaemon.a: $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
 $(BUILD)/lib%.a:
-	@rm -f $@
+	@mkdir -p $(@D) && rm -f $@
 	$(Q)ar rcs $@ $^
 
 $(BUILD)/gen/kernel_sources.c: scripts/embed-kernels.sh $(KERNELS)
@@ -155,6 +160,21 @@ format: $(VENV)/.made ## format C, OpenCL C and Python in place
 install: all ## install both programs under DESTDIR and PREFIX
 	install -D -m 755 $(BUILD)/facenetd $(DESTDIR)$(PREFIX)/bin/facenetd
 	install -D -m 755 $(BUILD)/facenet-model $(DESTDIR)$(PREFIX)/bin/facenet-model
+
+# One program a parser: by default with tests/fuzz/driver.c, by FUZZER=libfuzzer with clang's.
+FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_MAIN := $(if $(FUZZER),,$(BUILD)/tests/fuzz/driver.o)
+FUZZ_MUTATIONS ?= 200
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(UNIT_LIBS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) $^ -o $@ $(DAEMON_LIBS) \
+	    $(MODEL_LIBS) $(ENGINE_LIBS)
+
+.PHONY: fuzz fuzz-check
+fuzz: $(FUZZ_BIN) ## build the fuzz targets into build/fuzz/
+fuzz-check: $(FUZZ_BIN) ## run every fuzz corpus, each seed changed FUZZ_MUTATIONS=200 times
+	$(Q)for t in $(FUZZ_BIN); do echo "== $$t"; \
+	    $$t tests/fuzz/corpus/$${t##*/fuzz_} $(FUZZ_MUTATIONS) || exit 1; done
 
 .PHONY: clean
 clean: ## remove everything built

@@ -46,4 +46,11 @@ void fn_picture_free(struct fn_picture *picture);
 FN_MUST fn_status fn_picture_crop(const struct fn_picture *picture, struct fn_rect rect,
                                   uint8_t ret_crop[FN_CROP_SIZE], struct fn_error *err);
 
+/* Write RGB pixels as an 8-bit PNG without metadata; decoding it gives the same bytes back.
+ * rgb: [height][width][3], borrowed, at least 1 x 1. ret_bytes: owned by the caller, free().
+ * The same pixels give the same file with the same zlib. */
+FN_MUST fn_status fn_picture_encode_png(const uint8_t *rgb, int width, int height,
+                                        uint8_t **ret_bytes, size_t *ret_size,
+                                        struct fn_error *err);
+
 #endif
