@@ -4,10 +4,15 @@
  * file system, because calibration sums and digests follow it. */
 #include "model/paths.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <fts.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define MAX_DEPTH 32
+
+FN_DEFINE_CLEANUP(DIR *, closedir)
 
 const char *fn_path_base(const char *path) {
     const char *base = path;
@@ -35,42 +40,50 @@ static fn_status append(struct fn_paths *paths, size_t *capacity, const char *pa
     return FN_OK;
 }
 
-static fn_status walk(FTS *tree, struct fn_paths *paths, struct fn_error *err) {
-    size_t capacity = 0;
+static fn_status walk(const char *dir, int depth, struct fn_paths *paths, size_t *capacity,
+                      struct fn_error *err);
+
+/* A file is listed, a folder walked, anything else passed over. */
+static fn_status visit(const char *dir, const char *name, int depth, struct fn_paths *paths,
+                       size_t *capacity, struct fn_error *err) {
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s%s%s", dir, strcmp(dir, "/") == 0 ? "" : "/", name);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return fn_fail(err, FN_IO, "%.200s...: path is too long", path);
+    struct stat info;
+    if (stat(path, &info) != 0) {
+        if (errno == ENOENT) return FN_OK; /* a link to nothing */
+        return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+    }
+    if (S_ISREG(info.st_mode)) return append(paths, capacity, path, err);
+    return S_ISDIR(info.st_mode) ? walk(path, depth + 1, paths, capacity, err) : FN_OK;
+}
+
+static fn_status walk(const char *dir, int depth, struct fn_paths *paths, size_t *capacity,
+                      struct fn_error *err) {
+    if (depth > MAX_DEPTH)
+        return fn_fail(err, FN_IO, "%s: more than %d folders deep (a link that leads back?)", dir,
+                       MAX_DEPTH);
+    FN_CLEANUP(closedir) DIR *stream = opendir(dir);
+    if (!stream) return fn_fail(err, FN_IO, "%s: %s", dir, strerror(errno));
     for (;;) {
         errno = 0;
-        FTSENT *entry = fts_read(tree);
-        if (!entry) return errno ? fn_fail(err, FN_IO, "%s", strerror(errno)) : FN_OK;
-        fn_status status = FN_OK;
-        switch (entry->fts_info) {
-        case FTS_F:
-            status = append(paths, &capacity, entry->fts_path, err);
-            break;
-        case FTS_DNR:
-        case FTS_ERR:
-        case FTS_NS:
-            status = fn_fail(err, FN_IO, "%s: %s", entry->fts_path, strerror(entry->fts_errno));
-            break;
-        default:
-            break; /* directories, broken links, cycles, devices */
-        }
+        /* The stream is this call's own, so readdir() is safe in threads. */
+        const struct dirent *entry = readdir(stream);
+        if (!entry) return errno ? fn_fail(err, FN_IO, "%s: %s", dir, strerror(errno)) : FN_OK;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        fn_status status = visit(dir, entry->d_name, depth, paths, capacity, err);
         if (status != FN_OK) return status;
     }
 }
 
 fn_status fn_paths_list(const char *dir, struct fn_paths *ret_paths, struct fn_error *err) {
-    struct stat st;
-    if (stat(dir, &st) != 0) return fn_fail(err, FN_IO, "%s: %s", dir, strerror(errno));
-    if (!S_ISDIR(st.st_mode)) return fn_fail(err, FN_IO, "%s: not a directory", dir);
     FN_CLEANUP_FREE char *root = strdup(dir);
     if (!root) return fn_fail(err, FN_NO_MEMORY, "no memory for a path");
     for (size_t end = strlen(root); end > 1 && root[end - 1] == '/'; end--) root[end - 1] = '\0';
-    char *const roots[] = {root, NULL};
-    FTS *tree = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
-    if (!tree) return fn_fail(err, FN_IO, "%s: %s", dir, strerror(errno));
     struct fn_paths paths = {0};
-    fn_status status = walk(tree, &paths, err);
-    (void)fts_close(tree);
+    size_t capacity = 0;
+    fn_status status = walk(root, 0, &paths, &capacity, err);
     if (status != FN_OK) {
         fn_paths_done(&paths);
         return status;

@@ -194,7 +194,7 @@ fn_status fn_source_network(struct fn_source *source, struct fn_network *ret_net
                             struct fn_error *err) {
     char missing[FN_NAME_SIZE] = "";
     const struct lookup lookup = {source, missing};
-    const struct fn_shapes shapes = {find_shape, &lookup};
+    const struct fn_shapes shapes = {.find = find_shape, .context = &lookup};
     FN_CLEANUP_FREE struct fn_network *network = calloc(1, sizeof *network);
     if (!network) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", source->path);
     struct fn_error inner = {0};
