@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static fn_status fail_unknown(const struct fn_args *args, const char *found,
-                              struct fn_error *err) {
+static fn_status fail_unknown(const struct fn_args *args, const char *found, struct fn_error *err) {
     char known[224] = "";
     for (size_t i = 0; i < args->n_options; i++) {
         size_t used = strlen(known);

@@ -29,15 +29,15 @@ struct fn_arg {
 
 /* What a command takes. */
 struct fn_args {
-    const char *positional;     /* "MODEL", or NULL: none */
-    const char **positional_at; /* where it goes */
+    const char *positional;       /* "MODEL", or NULL: none */
+    const char **positional_at;   /* where it goes */
     const struct fn_arg *options; /* [n_options] */
     size_t n_options;
 };
 
-/* Parse argv[0 ... argc), the words after the command's name. Each option at most once. FN_USAGE says
- * what was found and what was expected. *ret_help: --help was among them; nothing else is checked
- * then. */
+/* Parse argv[0 ... argc), the words after the command's name. Each option at most once. FN_USAGE
+ * says what was found and what was expected. *ret_help: --help was among them; nothing else is
+ * checked then. */
 FN_MUST fn_status fn_args_parse(const struct fn_args *args, int argc, char **argv, bool *ret_help,
                                 struct fn_error *err);
 

@@ -13,8 +13,7 @@ struct fn_command {
     const char *synopsis; /* "SOURCE --calibration DIR -o MODEL [options]" */
     const char *summary;  /* one line */
     /* Words after the name. Output on stdout, notes on stderr; the error is printed by main.c. */
-    fn_status (*run)(const struct fn_command *command, int argc, char **argv,
-                     struct fn_error *err);
+    fn_status (*run)(const struct fn_command *command, int argc, char **argv, struct fn_error *err);
 };
 
 extern const struct fn_command fn_command_quantize;

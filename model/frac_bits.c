@@ -51,8 +51,8 @@ static fn_status read_values(const char *path, const struct fn_network *network,
     return FN_OK;
 }
 
-fn_status fn_frac_bits_read(const char *path, const struct fn_network *network,
-                            int input_frac_bits, struct fn_frac_bits *ret, struct fn_error *err) {
+fn_status fn_frac_bits_read(const char *path, const struct fn_network *network, int input_frac_bits,
+                            struct fn_frac_bits *ret, struct fn_error *err) {
     FN_CLEANUP_FREE uint8_t *bytes = NULL;
     size_t size = 0;
     fn_status status = fn_file_read(path, MAX_FILE_SIZE, &bytes, &size, err);
@@ -60,8 +60,7 @@ fn_status fn_frac_bits_read(const char *path, const struct fn_network *network,
     json_error_t error;
     FN_CLEANUP(json_decref)
     json_t *root = json_loadb((const char *)bytes, size, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
-        return fn_fail(err, FN_BAD_SOURCE, "%s:%d: %.160s", path, error.line, error.text);
+    if (!root) return fn_fail(err, FN_BAD_SOURCE, "%s:%d: %.160s", path, error.line, error.text);
     struct fn_frac_bits bits = {0};
     status = read_provenance(path, root, &bits, err);
     if (status == FN_OK)
@@ -83,8 +82,8 @@ fn_status fn_frac_bits_write(const char *path, const struct fn_network *network,
     json_t *values = json_object(); /* owned by root */
     bool complete = json_object_set_new(root, "frac_bits", values) == 0;
     for (int t = 0; t < network->n_tensors && complete; t++)
-        complete = json_object_set_new(values, network->tensors[t].name,
-                                       json_integer(bits->f[t])) == 0;
+        complete =
+            json_object_set_new(values, network->tensors[t].name, json_integer(bits->f[t])) == 0;
     FN_CLEANUP_FREE char *text = complete ? json_dumps(root, JSON_INDENT(1)) : NULL;
     if (!text) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", path);
     const struct fn_piece pieces[] = {{text, strlen(text)}, {"\n", 1}};

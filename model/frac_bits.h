@@ -15,7 +15,7 @@
 #define FN_PROVENANCE_SIZE 512
 
 struct fn_frac_bits {
-    int8_t f[FN_MAX_TENSORS];             /* by tensor */
+    int8_t f[FN_MAX_TENSORS];            /* by tensor */
     char provenance[FN_PROVENANCE_SIZE]; /* `calibration` as compact JSON, or "" */
 };
 

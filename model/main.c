@@ -21,7 +21,8 @@ static void print_help(FILE *to) {
                       "Make, measure and inspect the models that facenetd serves.\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
         (void)fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    (void)fprintf(to, "\n`facenet-model COMMAND --help` has the options; --version, the version.\n");
+    (void)fprintf(to,
+                  "\n`facenet-model COMMAND --help` has the options; --version, the version.\n");
 }
 
 static const struct fn_command *find(const char *name) {

@@ -131,7 +131,7 @@ static fn_status read_tensors(const char *path, struct fn_source *source, struct
 
 /* A JSON object's '{' after the 8-byte length; what follows is checked by the reader. */
 static bool recognise(const char *path) {
-    __attribute__((cleanup(fclose_cleanup))) FILE *file = fopen(path, "rbe");
+    FN_CLEANUP(fclose) FILE *file = fopen(path, "rbe");
     char head[9];
     return file && fread(head, sizeof head, 1, file) == 1 && head[8] == '{';
 }
