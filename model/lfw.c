@@ -121,7 +121,7 @@ static fn_status parse_header(struct parser *p, int *ret_per_fold) {
 }
 
 static fn_status parse_all(struct parser *p) {
-    int per_fold;
+    int per_fold = 0;
     fn_status status = parse_header(p, &per_fold);
     if (status != FN_OK) return status;
     size_t n = 2 * (size_t)p->lfw.n_folds * (size_t)per_fold;

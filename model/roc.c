@@ -80,9 +80,14 @@ fn_status fn_roc_cross_validate(const struct fn_roc_pair *pairs, size_t n, int n
     return FN_OK;
 }
 
-void fn_roc_make_subfolds(struct fn_roc_pair *pairs, size_t n) {
-    int next[2] = {0, 0};
-    for (size_t i = 0; i < n; i++) pairs[i].fold = next[pairs[i].same]++ % FN_ROC_SUBFOLDS;
+int fn_roc_make_subfolds(struct fn_roc_pair *pairs, size_t n) {
+    size_t count[2] = {0, 0}, next[2] = {0, 0};
+    for (size_t i = 0; i < n; i++) count[pairs[i].same]++;
+    size_t fewer = count[0] < count[1] ? count[0] : count[1];
+    size_t n_folds = fewer < FN_ROC_SUBFOLDS ? fewer : FN_ROC_SUBFOLDS;
+    if (n_folds == 0) n_folds = 1;
+    for (size_t i = 0; i < n; i++) pairs[i].fold = (int)(next[pairs[i].same]++ % n_folds);
+    return (int)n_folds;
 }
 
 void fn_roc_sort(struct fn_roc *roc) {

@@ -39,9 +39,9 @@ FN_MUST fn_status fn_roc_cross_validate(const struct fn_roc_pair *pairs, size_t 
                                         double *ret_accuracies, struct fn_roc_spread *ret_spread,
                                         struct fn_error *err);
 
-/* Make FN_ROC_SUBFOLDS folds of one set: the k-th same pair and the k-th different pair go to fold
- * k mod 10. */
-void fn_roc_make_subfolds(struct fn_roc_pair *pairs, size_t n);
+/* Make folds of one set, as many as FN_ROC_SUBFOLDS and the pairs of each kind allow: the k-th same
+ * pair and the k-th different pair go to fold k mod that number, which is returned. */
+int fn_roc_make_subfolds(struct fn_roc_pair *pairs, size_t n);
 
 /* Distances apart by kind, each ascending. */
 struct fn_roc {
