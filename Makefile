@@ -59,7 +59,7 @@ $(BUILD)/engine/resize.o: CFLAGS += -O3
 # ---- libraries and programs -------------------------------------------------------------------
 
 $(BUILD)/libengine.a: $(call objs,$(ENGINE_SRC)) $(BUILD)/gen/kernel_sources.o
-$(BUILD)/libmodel.a:  $(call objs,$(filter-out model/main.c,$(MODEL_SRC)))
+$(BUILD)/libmodel.a:  $(call objs,$(filter-out model/main.c,$(MODEL_SRC))) $(BUILD)/gen/onnx.pb-c.o
 $(BUILD)/libdaemon.a: $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
 $(BUILD)/lib%.a:
 	@mkdir -p $(@D) && rm -f $@
@@ -70,6 +70,15 @@ $(BUILD)/gen/kernel_sources.c: scripts/embed-kernels.sh $(KERNELS)
 	$(Q)scripts/embed-kernels.sh $(KERNELS) > $@
 $(BUILD)/gen/kernel_sources.o: $(BUILD)/gen/kernel_sources.c
 	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
+
+# What protoc-c makes is not ours to warn about.
+$(BUILD)/gen/onnx.pb-c.c: /usr/include/onnx/onnx.proto
+	@mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=$(<D) --c_out=$(@D) $(<F)
+$(BUILD)/gen/onnx.pb-c.o: $(BUILD)/gen/onnx.pb-c.c
+	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -w -c $< -o $@
+$(BUILD)/gen/onnx.pb-c.h: $(BUILD)/gen/onnx.pb-c.c
+$(call objs,model/onnx_file.c): $(BUILD)/gen/onnx.pb-c.h
 
 $(BUILD)/facenetd: $(call objs,daemon/main.c) $(BUILD)/libdaemon.a $(BUILD)/libengine.a
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(DAEMON_LIBS) $(ENGINE_LIBS)

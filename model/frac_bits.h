@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * frac_bits.h -- the activations' fractional bits in a JSON file, so that a model can be made again
+ * with the same bytes on any CPU:
+ *
+ *     {"calibration": {"pictures": 128, ...}, "frac_bits": {"image": 7, "<tensor>": 4, ...}}
+ *
+ * `calibration` says how they were chosen and goes into the model as it is; it may be absent. Every
+ * tensor of the network is named once, and nothing else is. */
+#ifndef FN_FRAC_BITS_H
+#define FN_FRAC_BITS_H
+
+#include "engine/network.h"
+
+#define FN_PROVENANCE_SIZE 512
+
+struct fn_frac_bits {
+    int8_t f[FN_MAX_TENSORS];            /* by tensor */
+    char provenance[FN_PROVENANCE_SIZE]; /* `calibration` as compact JSON, or "" */
+};
+
+/* FN_IO or FN_BAD_SOURCE. input_frac_bits: what the preprocessing gives the picture. */
+FN_MUST fn_status fn_frac_bits_read(const char *path, const struct fn_network *network,
+                                    int input_frac_bits, struct fn_frac_bits *ret,
+                                    struct fn_error *err);
+FN_MUST fn_status fn_frac_bits_write(const char *path, const struct fn_network *network,
+                                     const struct fn_frac_bits *bits, struct fn_error *err);
+
+#endif
