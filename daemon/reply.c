@@ -57,7 +57,9 @@ void fn_reply_json(struct fn_http_request *request, int http_status, json_t *obj
 
 static json_t *problem(const struct fn_error *err) {
     /* What went wrong inside is for the log: it may name files and drivers. */
-    const char *detail = fn_status_http(err->status) == 500 ? "see the server's log" : err->text;
+    bool inside = fn_status_http(err->status) == 500 || err->status == FN_NO_DEVICE ||
+                  err->status == FN_DEVICE_FAILED;
+    const char *detail = inside ? "see the server's log" : err->text;
     return json_pack("{s:s, s:s, s:i, s:s%, s:s}", "type", "about:blank", "title",
                      fn_status_title(err->status), "status", fn_status_http(err->status), "detail",
                      detail, strlen(detail), "code", fn_status_code(err->status));
@@ -68,7 +70,8 @@ void fn_reply_retry(struct fn_http_request *request, const struct fn_error *err,
     char seconds[24];
     json_t *object = problem(err);
     request->status = err->status;
-    if (object && json_object_set_new(object, "retry_after_ms", json_integer(retry_after_ms)) != 0) {
+    if (object &&
+        json_object_set_new(object, "retry_after_ms", json_integer(retry_after_ms)) != 0) {
         json_decref(object);
         object = NULL;
     }

@@ -69,7 +69,8 @@ struct fn_http_request *fn_request_stand_in(const struct fn_http_request *reques
 }
 
 static void adopt_id(struct fn_http_request *request) {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     const struct fn_http_header *header = fn_request_find_header(request, "X-Request-Id");
     if (!header || header->value_size == 0 || header->value_size >= FN_REQUEST_ID_SIZE) return;
     for (size_t i = 0; i < header->value_size; i++)
@@ -143,4 +144,11 @@ const struct fn_http_header *fn_request_find_header(const struct fn_http_request
             strncasecmp(request->headers[i].name, name, size) == 0)
             return &request->headers[i];
     return NULL;
+}
+
+enum fn_http_method fn_request_method(const char *name) {
+    static const char *const names[] = {"GET", "HEAD", "POST", "OPTIONS"};
+    for (int i = 0; i < FN_HTTP_OTHER; i++)
+        if (strcmp(name, names[i]) == 0) return (enum fn_http_method)i;
+    return FN_HTTP_OTHER;
 }

@@ -31,6 +31,9 @@ FN_MUST fn_status fn_request_append_body(struct fn_http_request *request, const 
 /* Give the body's memory back early. */
 void fn_request_drop_body(struct fn_http_request *request);
 
+/* FN_HTTP_OTHER for what no route takes. */
+enum fn_http_method fn_request_method(const char *name);
+
 /* First header of that name (any case), or NULL. */
 const struct fn_http_header *fn_request_find_header(const struct fn_http_request *request,
                                                     const char *name);
