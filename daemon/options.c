@@ -140,8 +140,10 @@ fn_status fn_options_set(struct fn_options *options, const char *name, size_t na
 fn_status fn_options_set_json(struct fn_options *options, const char *name, const json_t *value,
                               struct fn_error *err) {
     const struct entry *entry = find(options, name, strlen(name));
-    char number[64];
-    if (!entry) return fn_fail(err, FN_UNKNOWN_MEMBER, "a member here is not one this route takes");
+    char number[64], shown[MAX_VALUE];
+    if (!entry)
+        return fn_fail(err, FN_UNKNOWN_MEMBER, "%s: this route takes no such member",
+                       printable(name, strlen(name), shown));
     if (json_is_string(value))
         return set(options, entry, json_string_value(value), json_string_length(value), err);
     if (json_is_integer(value))
