@@ -152,7 +152,7 @@ fn_status fn_batcher_new(const struct fn_batcher_options *options, struct fn_bat
     return FN_OK;
 }
 
-fn_status fn_batcher_submit(struct fn_batcher *b, struct fn_batch_item *items, int n,
+fn_status fn_batcher_submit(struct fn_batcher *b, struct fn_batch_item *const *items, int n,
                             struct fn_error *err) {
     fn_status status = FN_OK;
     int64_t now = fn_now_ns();
@@ -164,10 +164,10 @@ fn_status fn_batcher_submit(struct fn_batcher *b, struct fn_batch_item *items, i
                          b->stats.queued, b->options.max_queue);
     } else {
         for (int i = 0; i < n; i++) {
-            items[i].submitted_ns = now;
-            items[i].next = NULL;
-            *b->last = &items[i];
-            b->last = &items[i].next;
+            items[i]->submitted_ns = now;
+            items[i]->next = NULL;
+            *b->last = items[i];
+            b->last = &items[i]->next;
         }
         b->stats.queued += n;
         pthread_cond_signal(&b->changed);

@@ -55,9 +55,10 @@ struct fn_batcher; /* opaque */
 FN_MUST fn_status fn_batcher_new(const struct fn_batcher_options *options,
                                  struct fn_batcher **ret_batcher, struct fn_error *err);
 
-/* Queue n pictures, all or none. FN_OVERLOADED when they do not fit, FN_DRAINING after stop. */
-FN_MUST fn_status fn_batcher_submit(struct fn_batcher *batcher, struct fn_batch_item *items, int n,
-                                    struct fn_error *err);
+/* Queue the n pictures that items point to, all or none. FN_OVERLOADED when they do not fit,
+ * FN_DRAINING after stop. */
+FN_MUST fn_status fn_batcher_submit(struct fn_batcher *batcher, struct fn_batch_item *const *items,
+                                    int n, struct fn_error *err);
 
 void fn_batcher_get_stats(struct fn_batcher *batcher, struct fn_batcher_stats *ret);
 
