@@ -162,8 +162,8 @@ json_t *fn_call_timing(const struct fn_call *call) {
     for (int i = 0; i < call->n_shots; i++) {
         const struct fn_shot *shot = &call->shots[i];
         decode += shot->decoded_ns;
-        queue += shot->item.waited_ns;
-        device += shot->item.computed_ns;
+        if (shot->item.waited_ns > queue) queue = shot->item.waited_ns;
+        if (shot->item.computed_ns > device) device = shot->item.computed_ns;
         if (shot->item.batch_size > batch) batch = shot->item.batch_size;
     }
     return json_pack("{s:f, s:f, s:f, s:f, s:i}", "decode", fn_ms(decode), "queue", fn_ms(queue),

@@ -53,8 +53,8 @@ void fn_call_answer(struct fn_call *call, json_t *object);
 /* End the call with a problem. */
 void fn_call_refuse(struct fn_call *call, const struct fn_error *err);
 
-/* {"decode", "queue", "device", "total"} in ms, summed over pictures but for total, and the largest
- * batch a picture was computed in. */
+/* {"decode", "queue", "device", "total", "batch"}: ms of decoding all pictures, of the longest wait
+ * and the longest batch among them, of everything so far, and the largest of those batches. */
 json_t *fn_call_timing(const struct fn_call *call);
 /* {"width", "height", "orientation"} and {"x", "y", "width", "height"}. */
 json_t *fn_call_image(const struct fn_shot *shot);
