@@ -410,7 +410,13 @@ static void *run_lane(void *arg) {
             keep_time(lane, now);
             lane->next_tick_ns = now + TICK_NS;
         }
-        (void)MHD_run(lane->mhd);
+        /* At its limit of connections MHD stops listening, and listens again only in the run after
+         * the one that closed some. */
+        int before;
+        do {
+            before = lane->n_connections;
+            (void)MHD_run(lane->mhd);
+        } while (lane->n_connections < before);
     }
     MHD_stop_daemon(lane->mhd);
     atomic_fetch_sub(&lane->http->running, 1);

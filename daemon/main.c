@@ -171,8 +171,10 @@ static fn_status start_http(struct fn_service *service, const struct fn_listener
 static void say_ready(const struct fn_service *service, const struct fn_listener *listener) {
     const struct fn_engine_description *engine = &service->engine_description;
     if (service->model->untrained)
-        (void)fprintf(stderr, "facenetd: WARNING: this model is UNTRAINED; its embeddings mean "
-                              "nothing\n");
+        fn_log(FN_LOG_WARNING,
+               "event=untrained model=%s detail=\"THIS MODEL IS UNTRAINED, its embeddings mean "
+               "nothing\"",
+               service->model->id);
     if (listener->is_unix)
         (void)printf("facenetd " FN_VERSION " is ready on unix:%s, model %s on %s\n"
                      "curl --unix-socket %s -F img=@face.jpg http://localhost/embed\n",

@@ -76,11 +76,7 @@ static fn_status admit(void *context, struct fn_http_request *request, struct fn
     fn_status status = fn_access_check(&service->access, request, err);
     if (status == FN_OK) status = find_route(request, err);
     if (status == FN_OK) status = read_timeout(request, &timeout_ms, err);
-    if (status != FN_OK) return status;
-    const struct fn_route *route = request->route;
-    if (route->work && atomic_load(&service->draining))
-        return fn_fail(err, FN_DRAINING, "the server is shutting down");
-    return FN_OK;
+    return status;
 }
 
 static bool begin_work(struct fn_service *service, struct fn_http_request *request,

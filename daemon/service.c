@@ -19,16 +19,11 @@ static fn_status open_model(struct fn_service *service, struct fn_error *err) {
     const struct fn_config *config = service->config;
     fn_status status = fn_model_open(config->model, &service->model, err);
     if (status != FN_OK) return status;
-    if (!service->model->untrained) return FN_OK;
-    if (!config->allow_untrained)
+    if (service->model->untrained && !config->allow_untrained)
         return fn_fail(err, FN_UNTRAINED,
                        "%s: this network is untrained and its embeddings mean nothing; "
                        "--allow-untrained serves it all the same",
                        config->model);
-    fn_log(
-        FN_LOG_WARNING,
-        "event=untrained model=%s detail=\"THIS MODEL IS UNTRAINED: its embeddings mean nothing\"",
-        service->model->id);
     return FN_OK;
 }
 
