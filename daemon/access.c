@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * access.c -- see access.h. */
+#include "daemon/access.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "daemon/request.h"
+
+/* Length of the host in "host", "host:port" or "[v6]:port". */
+static size_t host_size(const char *authority, size_t size) {
+    const char *end = size && authority[0] == '[' ? memchr(authority, ']', size) : NULL;
+    if (end) return (size_t)(end - authority) + 1;
+    const char *colon = memchr(authority, ':', size);
+    return colon ? (size_t)(colon - authority) : size;
+}
+
+static bool is_host(const char *host, size_t size, const char *name) {
+    return strlen(name) == size && strncasecmp(host, name, size) == 0;
+}
+
+static bool is_known(const struct fn_access *access, const char *host, size_t size) {
+    if (is_host(host, size, "localhost") || is_host(host, size, "127.0.0.1") ||
+        is_host(host, size, "[::1]") || is_host(host, size, access->listen_host))
+        return true;
+    for (int i = 0; i < access->config->n_allowed_hosts; i++)
+        if (is_host(host, size, access->config->allowed_hosts[i])) return true;
+    return false;
+}
+
+/* Whether `origin` is "http://" or "https://" and then exactly `host`. */
+static bool is_same_origin(const struct fn_http_header *origin, const struct fn_http_header *host) {
+    static const char *const schemes[] = {"http://", "https://"};
+    for (int i = 0; host && i < 2; i++) {
+        size_t skip = strlen(schemes[i]);
+        if (origin->value_size == skip + host->value_size &&
+            strncasecmp(origin->value, schemes[i], skip) == 0 &&
+            strncasecmp(origin->value + skip, host->value, host->value_size) == 0)
+            return true;
+    }
+    return false;
+}
+
+fn_status fn_access_check(const struct fn_access *access, const struct fn_http_request *request,
+                          struct fn_error *err) {
+    const struct fn_http_header *host = fn_request_find_header(request, "Host");
+    const struct fn_http_header *origin = fn_request_find_header(request, "Origin");
+    /* HTTP/1.0 may come without Host; no browser speaks that. */
+    if (host && !access->any_host &&
+        !is_known(access, host->value, host_size(host->value, host->value_size)))
+        return fn_fail(err, FN_UNKNOWN_HOST,
+                       "this server answers for localhost and the names in allowed_hosts only");
+    if (origin && !is_same_origin(origin, host))
+        return fn_fail(err, FN_FORBIDDEN, "requests from other web sites' pages are refused");
+    return FN_OK;
+}

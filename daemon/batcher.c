@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * batcher.c -- see batcher.h. One lock guards the queue and the figures; it is never held while the
+ * device computes or while done() runs. */
+#include "daemon/batcher.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/clock.h"
+#include "daemon/log.h"
+#include "engine/engine.h"
+
+struct fn_batcher {
+    struct fn_batcher_options options;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct fn_batch_item *first, **last; /* guarded by lock */
+    bool stopping;                       /* guarded by lock */
+    struct fn_batcher_stats stats;       /* guarded by lock */
+    bool joined;
+    /* The submitter's own. */
+    uint8_t *crops;    /* [max_batch][160][160][3] */
+    float *embeddings; /* [max_batch][embedding_size] */
+    struct fn_batch_item *batch[FN_MAX_BATCH];
+};
+
+static bool is_expired(const struct fn_batch_item *item, int64_t now) {
+    return now > item->deadline_ns || atomic_load(item->gone);
+}
+
+static void finish(struct fn_batch_item *item, fn_status status, int64_t started, int64_t ended,
+                   int n) {
+    item->waited_ns = started - item->submitted_ns;
+    item->computed_ns = ended - started;
+    item->batch_size = n;
+    item->done(item, status);
+}
+
+/* Wait for pictures; move up to max_batch live ones into the batch and expired ones into the list
+ * *ret_expired. Returns how many live ones, or -1 when there will be no more. */
+static int take_batch(struct fn_batcher *b, struct fn_batch_item **ret_expired) {
+    int n = 0;
+    pthread_mutex_lock(&b->lock);
+    while (!b->first && !b->stopping) pthread_cond_wait(&b->changed, &b->lock);
+    if (!b->first) {
+        pthread_mutex_unlock(&b->lock);
+        return -1;
+    }
+    struct timespec until = fn_timespec(b->first->submitted_ns + b->options.max_delay_ns);
+    while (b->options.max_delay_ns && b->stats.queued < b->options.max_batch && !b->stopping)
+        if (pthread_cond_clockwait(&b->changed, &b->lock, CLOCK_MONOTONIC, &until) != 0) break;
+    int64_t now = fn_now_ns();
+    while (b->first && n < b->options.max_batch) {
+        struct fn_batch_item *item = b->first;
+        b->first = item->next;
+        if (!b->first) b->last = &b->first;
+        b->stats.queued--;
+        if (is_expired(item, now)) {
+            item->next = *ret_expired;
+            *ret_expired = item;
+            b->stats.expired++;
+        } else {
+            b->batch[n++] = item;
+        }
+    }
+    pthread_mutex_unlock(&b->lock);
+    return n;
+}
+
+static void note_batch(struct fn_batcher *b, int n, int64_t ns, fn_status status) {
+    /* Time per picture falls with size: what a full batch takes is at least what this one took. */
+    double ms = fn_ms(ns) * b->options.max_batch / n;
+    pthread_mutex_lock(&b->lock);
+    b->stats.batches++;
+    b->stats.pictures += n;
+    b->stats.last_status = status;
+    if (status == FN_OK)
+        b->stats.batch_ms = b->stats.batch_ms > 0 ? 0.8 * b->stats.batch_ms + 0.2 * ms : ms;
+    pthread_mutex_unlock(&b->lock);
+}
+
+static fn_status run(struct fn_batcher *b, const uint8_t *crops, int n, float *embeddings) {
+    struct fn_error err = {.status = FN_OK};
+    fn_status status = b->options.run(b->options.context, crops, n, embeddings, &err);
+    if (status != FN_OK)
+        fn_log(FN_LOG_ERROR, "event=batch_failed pictures=%d code=%s detail=\"%s\"", n,
+               fn_status_code(status), err.text);
+    return status;
+}
+
+static void compute(struct fn_batcher *b, int n) {
+    size_t length = (size_t)b->options.embedding_size;
+    for (int i = 0; i < n; i++)
+        memcpy(b->crops + (size_t)i * FN_CROP_SIZE, b->batch[i]->crop, FN_CROP_SIZE);
+    int64_t started = fn_now_ns();
+    fn_status status = run(b, b->crops, n, b->embeddings);
+    /* One picture without an embedding fails the whole call: find out whose it is. */
+    bool apart = status == FN_NOT_UNIT && n > 1;
+    int64_t ended = fn_now_ns();
+    note_batch(b, n, ended - started, status == FN_NOT_UNIT ? FN_OK : status);
+    for (int i = 0; i < n; i++) {
+        float *embedding = b->embeddings + (size_t)i * length;
+        fn_status own = status;
+        if (apart) own = run(b, b->crops + (size_t)i * FN_CROP_SIZE, 1, embedding);
+        if (own == FN_OK) memcpy(b->batch[i]->embedding, embedding, length * sizeof *embedding);
+        finish(b->batch[i], own, started, ended, n);
+    }
+}
+
+static void *submit_batches(void *arg) {
+    struct fn_batcher *b = arg;
+    for (;;) {
+        struct fn_batch_item *next, *expired = NULL;
+        int n = take_batch(b, &expired);
+        if (n < 0) return NULL;
+        int64_t now = fn_now_ns();
+        for (; expired; expired = next) {
+            next = expired->next;
+            finish(expired, FN_DEADLINE_EXCEEDED, now, now, 0);
+        }
+        if (n > 0) compute(b, n);
+    }
+}
+
+fn_status fn_batcher_new(const struct fn_batcher_options *options, struct fn_batcher **ret_batcher,
+                         struct fn_error *err) {
+    size_t n = (size_t)options->max_batch, length = (size_t)options->embedding_size;
+    struct fn_batcher *b = calloc(1, sizeof *b);
+    if (b) b->crops = malloc(n * FN_CROP_SIZE);
+    if (b) b->embeddings = calloc(n * length, sizeof *b->embeddings);
+    if (!b || !b->crops || !b->embeddings) {
+        if (b) free(b->crops);
+        if (b) free(b->embeddings);
+        free(b);
+        return fn_fail(err, FN_NO_MEMORY, "no memory for batches of %zu", n);
+    }
+    b->options = *options;
+    b->last = &b->first;
+    (void)pthread_mutex_init(&b->lock, NULL);
+    (void)pthread_cond_init(&b->changed, NULL);
+    if (pthread_create(&b->thread, NULL, submit_batches, b) != 0) {
+        b->joined = true;
+        fn_batcher_free(b);
+        return fn_fail(err, FN_IO, "cannot start the submitter thread");
+    }
+    *ret_batcher = b;
+    return FN_OK;
+}
+
+fn_status fn_batcher_submit(struct fn_batcher *b, struct fn_batch_item *const *items, int n,
+                            struct fn_error *err) {
+    fn_status status = FN_OK;
+    int64_t now = fn_now_ns();
+    pthread_mutex_lock(&b->lock);
+    if (b->stopping) {
+        status = fn_fail(err, FN_DRAINING, "the server is shutting down");
+    } else if (b->stats.queued + n > b->options.max_queue) {
+        status = fn_fail(err, FN_OVERLOADED, "%d pictures wait already, at most %d may",
+                         b->stats.queued, b->options.max_queue);
+    } else {
+        for (int i = 0; i < n; i++) {
+            items[i]->submitted_ns = now;
+            items[i]->next = NULL;
+            *b->last = items[i];
+            b->last = &items[i]->next;
+        }
+        b->stats.queued += n;
+        pthread_cond_signal(&b->changed);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return status;
+}
+
+void fn_batcher_get_stats(struct fn_batcher *b, struct fn_batcher_stats *ret) {
+    pthread_mutex_lock(&b->lock);
+    *ret = b->stats;
+    pthread_mutex_unlock(&b->lock);
+}
+
+long fn_batcher_wait_ms(struct fn_batcher *b) {
+    struct fn_batcher_stats stats;
+    fn_batcher_get_stats(b, &stats);
+    double batches = ceil((stats.queued + 1.0) / b->options.max_batch);
+    double ms = ceil(batches * stats.batch_ms);
+    return ms < 1 ? 1 : ms > 600000 ? 600000 : (long)ms;
+}
+
+void fn_batcher_stop(struct fn_batcher *b) {
+    if (b->joined) return;
+    pthread_mutex_lock(&b->lock);
+    b->stopping = true;
+    pthread_cond_signal(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+    (void)pthread_join(b->thread, NULL);
+    b->joined = true;
+}
+
+void fn_batcher_free(struct fn_batcher *b) {
+    if (!b) return;
+    fn_batcher_stop(b);
+    pthread_cond_destroy(&b->changed);
+    pthread_mutex_destroy(&b->lock);
+    free(b->crops);
+    free(b->embeddings);
+    free(b);
+}

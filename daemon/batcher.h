@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * batcher.h -- crops from many requests to one device, several at a time.
+ *
+ * Work-conserving: the one submitter thread takes whatever waits, oldest first, as soon as the
+ * device is free; what arrives while it computes forms the next batch. A picture whose deadline has
+ * passed or whose client has gone is dropped before it is computed. A batch never shares its fate:
+ * when one picture has no embedding the others get theirs. */
+#ifndef FN_BATCHER_H
+#define FN_BATCHER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "engine/status.h"
+
+/* One picture. Caller-owned; the batcher's from submit until `done` is called. */
+struct fn_batch_item {
+    const uint8_t *crop;     /* [160][160][3], borrowed */
+    float *embedding;        /* [embedding_size], borrowed; written when done with FN_OK */
+    int64_t deadline_ns;     /* of daemon/clock.h */
+    const atomic_bool *gone; /* borrowed */
+    /* Called once, in the submitter thread: hand over, do not compute. FN_OK, FN_DEADLINE_EXCEEDED
+     * (also when `gone`), or what the device said. */
+    void (*done)(struct fn_batch_item *item, fn_status status);
+    void *context;
+
+    /* Written by the batcher before done(). */
+    int64_t waited_ns, computed_ns; /* in the queue; on the device, for its whole batch */
+    int batch_size;
+
+    /* Private. */
+    struct fn_batch_item *next;
+    int64_t submitted_ns;
+};
+
+struct fn_batcher_options {
+    /* Compute n crops [n][160][160][3] into [n][embedding_size]; fn_engine_run(), or a test's. */
+    fn_status (*run)(void *context, const uint8_t *crops, int n, float *ret_embeddings,
+                     struct fn_error *err);
+    void *context;
+    int embedding_size, max_batch, max_queue;
+    int64_t max_delay_ns; /* how long a first picture may wait for others */
+};
+
+struct fn_batcher_stats {
+    int queued; /* pictures that wait */
+    int64_t batches, pictures, expired;
+    double batch_ms;       /* of a full batch, as far as has been seen; 0 before the first */
+    fn_status last_status; /* of the device */
+};
+
+struct fn_batcher; /* opaque */
+
+FN_MUST fn_status fn_batcher_new(const struct fn_batcher_options *options,
+                                 struct fn_batcher **ret_batcher, struct fn_error *err);
+
+/* Queue the n pictures that items point to, all or none. FN_OVERLOADED when they do not fit,
+ * FN_DRAINING after stop. */
+FN_MUST fn_status fn_batcher_submit(struct fn_batcher *batcher, struct fn_batch_item *const *items,
+                                    int n, struct fn_error *err);
+
+void fn_batcher_get_stats(struct fn_batcher *batcher, struct fn_batcher_stats *ret);
+
+/* How long a picture submitted now would wait, in ms, guessed from the batches so far. */
+long fn_batcher_wait_ms(struct fn_batcher *batcher);
+
+/* Take no more, compute what waits, end the thread. */
+void fn_batcher_stop(struct fn_batcher *batcher);
+/* Stops first. NULL is a no-op. */
+void fn_batcher_free(struct fn_batcher *batcher);
+
+#endif

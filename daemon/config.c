@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * config.c -- see config.h. */
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/json.h"
+#include "engine/cleanup.h"
+
+#define MAX_FILE ((size_t)1 << 20)
+
+struct number_key {
+    const char *name;
+    size_t offset;
+    int64_t initial, smallest, largest;
+};
+
+struct string_key {
+    const char *name;
+    size_t offset;
+    const char *initial;
+};
+
+static const struct number_key numbers[] = {
+#define FN_CONFIG_NUMBER(key, initial, smallest, largest)                                          \
+    {#key, offsetof(struct fn_config, key), initial, smallest, largest},
+    FN_CONFIG_NUMBERS(FN_CONFIG_NUMBER)
+#undef FN_CONFIG_NUMBER
+};
+
+static const struct string_key strings[] = {
+#define FN_CONFIG_STRING(key, initial) {#key, offsetof(struct fn_config, key), initial},
+    FN_CONFIG_STRINGS(FN_CONFIG_STRING)
+#undef FN_CONFIG_STRING
+};
+
+#define N_NUMBERS (sizeof numbers / sizeof numbers[0])
+#define N_STRINGS (sizeof strings / sizeof strings[0])
+
+static int64_t *number_slot(struct fn_config *config, const struct number_key *key) {
+    return (int64_t *)(void *)((char *)config + key->offset);
+}
+
+static char **string_slot(struct fn_config *config, const struct string_key *key) {
+    return (char **)(void *)((char *)config + key->offset);
+}
+
+fn_status fn_config_set(char **slot, const char *value, struct fn_error *err) {
+    char *copy = strdup(value);
+    if (!copy) return fn_fail(err, FN_NO_MEMORY, "no memory for the configuration");
+    free(*slot);
+    *slot = copy;
+    return FN_OK;
+}
+
+FN_DEFINE_CLEANUP(struct fn_config *, fn_config_free)
+
+fn_status fn_config_new(struct fn_config **ret_config, struct fn_error *err) {
+    FN_CLEANUP(fn_config_free) struct fn_config *config = calloc(1, sizeof *config);
+    if (!config) return fn_fail(err, FN_NO_MEMORY, "no memory for the configuration");
+    config->log_level = FN_LOG_INFO;
+    for (size_t i = 0; i < N_NUMBERS; i++) *number_slot(config, &numbers[i]) = numbers[i].initial;
+    for (size_t i = 0; i < N_STRINGS; i++) {
+        if (!strings[i].initial) continue;
+        fn_status status = fn_config_set(string_slot(config, &strings[i]), strings[i].initial, err);
+        if (status != FN_OK) return status;
+    }
+    *ret_config = FN_TAKE(config);
+    return FN_OK;
+}
+
+static fn_status apply_number(struct fn_config *config, const struct number_key *key,
+                              const json_t *value, struct fn_error *err) {
+    if (!json_is_integer(value)) return fn_fail(err, FN_USAGE, "expected a whole number");
+    json_int_t number = json_integer_value(value);
+    if (number < key->smallest || number > key->largest)
+        return fn_fail(err, FN_USAGE, "%lld is not within %lld...%lld", (long long)number,
+                       (long long)key->smallest, (long long)key->largest);
+    *number_slot(config, key) = number;
+    return FN_OK;
+}
+
+static fn_status apply_hosts(struct fn_config *config, const json_t *value, struct fn_error *err) {
+    if (!json_is_array(value) || json_array_size(value) > FN_MAX_ALLOWED_HOSTS)
+        return fn_fail(err, FN_USAGE, "expected an array of at most %d host names",
+                       FN_MAX_ALLOWED_HOSTS);
+    config->n_allowed_hosts = 0;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const char *host = json_string_value(json_array_get(value, i));
+        if (!host || !*host) return fn_fail(err, FN_USAGE, "element %zu is no host name", i);
+        fn_status status = fn_config_set(&config->allowed_hosts[i], host, err);
+        if (status != FN_OK) return status;
+        config->n_allowed_hosts = (int)i + 1;
+    }
+    return FN_OK;
+}
+
+static fn_status apply_level(struct fn_config *config, const json_t *value, struct fn_error *err) {
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    const char *name = json_string_value(value);
+    for (int i = 0; name && i < 4; i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        config->log_level = (enum fn_log_level)i;
+        return FN_OK;
+    }
+    return fn_fail(err, FN_USAGE, "expected \"error\", \"warning\", \"info\" or \"debug\"");
+}
+
+static fn_status apply_member(struct fn_config *config, const char *name, const json_t *value,
+                              struct fn_error *err) {
+    for (size_t i = 0; i < N_NUMBERS; i++)
+        if (strcmp(name, numbers[i].name) == 0)
+            return apply_number(config, &numbers[i], value, err);
+    for (size_t i = 0; i < N_STRINGS; i++) {
+        if (strcmp(name, strings[i].name) != 0) continue;
+        const char *text = json_string_value(value);
+        if (!text || !*text) return fn_fail(err, FN_USAGE, "expected a string");
+        return fn_config_set(string_slot(config, &strings[i]), text, err);
+    }
+    if (strcmp(name, "allowed_hosts") == 0) return apply_hosts(config, value, err);
+    if (strcmp(name, "log_level") == 0) return apply_level(config, value, err);
+    return fn_fail(err, FN_USAGE, "unknown key");
+}
+
+fn_status fn_config_apply(struct fn_config *config, const char *name, const char *text, size_t size,
+                          struct fn_error *err) {
+    FN_CLEANUP(fn_json_free) json_t *object = NULL;
+    struct fn_error detail;
+    const char *key;
+    json_t *value;
+    if (fn_json_parse(text, size, &object, &detail) != FN_OK)
+        return fn_fail(err, FN_USAGE, "%s: %s", name, detail.text);
+    json_object_foreach(object, key, value) {
+        if (apply_member(config, key, value, &detail) != FN_OK)
+            return fn_fail(err, FN_USAGE, "%s: line %d: \"%.40s\": %s", name,
+                           fn_json_line_of(text, size, key), key, detail.text);
+    }
+    return FN_OK;
+}
+
+fn_status fn_config_read(struct fn_config *config, const char *path, struct fn_error *err) {
+    __attribute__((cleanup(fclose_cleanup))) FILE *file = fopen(path, "re");
+    FN_CLEANUP_FREE char *text = malloc(MAX_FILE);
+    if (!file) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+    if (!text) return fn_fail(err, FN_NO_MEMORY, "no memory for the configuration");
+    size_t size = fread(text, 1, MAX_FILE, file);
+    if (ferror(file)) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+    if (size == MAX_FILE)
+        return fn_fail(err, FN_USAGE, "%s: larger than %zu bytes", path, MAX_FILE);
+    return fn_config_apply(config, path, text, size, err);
+}
+
+void fn_config_free(struct fn_config *config) {
+    if (!config) return;
+    for (size_t i = 0; i < N_STRINGS; i++) free(*string_slot(config, &strings[i]));
+    for (int i = 0; i < FN_MAX_ALLOWED_HOSTS; i++) free(config->allowed_hosts[i]);
+    free(config);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * http.h -- HTTP as the rest of the daemon sees it: requests come in whole, replies go out whole.
+ * libmicrohttpd stays behind http.c.
+ *
+ * A request belongs to one thread at a time: to its lane until serve() returns, then, if serve()
+ * took it, to whoever works on it until fn_http_finish(). A client that leaves or a deadline that
+ * passes in the meantime raises `gone`: what is done then is thrown away, so stop early. */
+#ifndef FN_HTTP_H
+#define FN_HTTP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/status.h"
+
+#define FN_REQUEST_ID_SIZE   65
+#define FN_MAX_HEADERS       64
+#define FN_MAX_REPLY_HEADERS 4
+
+enum fn_http_method {
+    FN_HTTP_GET,
+    FN_HTTP_HEAD,
+    FN_HTTP_POST,
+    FN_HTTP_OPTIONS,
+    FN_HTTP_OTHER,
+};
+
+/* Not NUL-terminated; borrowed. Values come without the white space around them. */
+struct fn_http_header {
+    const char *name, *value;
+    size_t name_size, value_size;
+};
+
+struct fn_http_reply {
+    int status;
+    const char *content_type; /* static, or NULL without a body */
+    char *body;               /* owned, malloc() */
+    size_t body_size;
+    int n_headers;
+    struct {
+        const char *name; /* static */
+        char value[64];
+    } headers[FN_MAX_REPLY_HEADERS];
+};
+
+struct fn_http_request {
+    enum fn_http_method method;
+    char *target; /* as on the request line; owned */
+    int n_headers;
+    struct fn_http_header headers[FN_MAX_HEADERS];
+    char *header_bytes; /* what headers borrow from; owned */
+    uint8_t *body;      /* owned */
+    size_t body_size;
+    char id[FN_REQUEST_ID_SIZE];
+    int64_t arrived_ns;  /* headers complete */
+    int64_t deadline_ns; /* set when serve() is called; serve() may bring it forward */
+    atomic_bool gone;    /* nobody waits for the reply any more */
+    const void *route;   /* for the handlers; NULL before admit() */
+    fn_status status;    /* what became of it, for the log line */
+    struct fn_http_reply reply;
+
+    /* Private to http.c and request.c. */
+    struct fn_http_lane *lane;
+    struct fn_http_connection *connection; /* lane thread only; NULL when nobody waits */
+    struct fn_http_request *next;
+    size_t body_capacity;    /* bytes allocated */
+    atomic_size_t *inflight; /* bytes of all bodies, of which body_capacity are ours; borrowed */
+};
+
+/* What the daemon does with requests. Called in lane threads: nothing here may block. */
+struct fn_http_handlers {
+    void *context;
+    /* Headers are complete and well formed, the body is still to come. Anything but FN_OK refuses;
+     * headers for the refusal ("Allow") may be added to the reply. */
+    fn_status (*admit)(void *context, struct fn_http_request *request, struct fn_error *err);
+    /* The request is whole. True: the reply is filled. False: fn_http_finish() will be called, by
+     * any thread, perhaps already before this returns. */
+    bool (*serve)(void *context, struct fn_http_request *request);
+    /* The reply was handed over or the client is gone; one line in the log. */
+    void (*done)(void *context, const struct fn_http_request *request, bool delivered);
+};
+
+struct fn_http_options {
+    int listen_fd; /* bound, listening, non-blocking; borrowed: close it after fn_http_free() */
+    int lanes;     /* threads */
+    int max_connections;
+    size_t max_body;           /* bytes */
+    size_t max_inflight_bytes; /* of all bodies together */
+    int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
+    int64_t min_rate; /* bytes a second that bodies and replies must move at after their timeout */
+    int64_t deadline_ms;
+    struct fn_http_handlers handlers;
+};
+
+struct fn_http; /* opaque */
+
+FN_MUST fn_status fn_http_start(const struct fn_http_options *options, struct fn_http **ret_http,
+                                struct fn_error *err);
+
+/* Hand a request back with its reply filled. Any thread; the request is the lane's from then on. */
+void fn_http_finish(struct fn_http_request *request);
+
+/* Stop accepting, close idle connections, answer what was accepted; returns at once. */
+void fn_http_drain(struct fn_http *http);
+/* Whether all lanes have ended. */
+bool fn_http_is_drained(const struct fn_http *http);
+/* Answer what is still waiting with 503, cut the rest, and wait for the lanes to end. Requests in
+ * work may still be finished until fn_http_free(). */
+void fn_http_stop(struct fn_http *http);
+/* After fn_http_stop() and when no thread can call fn_http_finish() any more. NULL is a no-op. */
+void fn_http_free(struct fn_http *http);
+
+#endif

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start the real daemon on a free port with a small untrained model, and stop it again.
+
+FACENETD_BIN and FACENETD_MAKE_MODEL name the programs (a sanitizer build's, for one). Every daemon
+must end by itself with status 0 and without a sanitizer's report.
+"""
+
+import io
+import json
+import os
+import pathlib
+import re
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("FACENETD_BIN", ROOT / "build/facenetd")).resolve()
+MAKE_MODEL = pathlib.Path(
+    os.environ.get("FACENETD_MAKE_MODEL", ROOT / "build/tests/make_untrained")
+).resolve()
+REPORT = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
+
+
+class Daemon:
+    """A running facenetd."""
+
+    def __init__(self, model, listen="127.0.0.1:0", config=None, directory=None, args=()):
+        command = [BIN, "--model", model, "--listen", listen, "--device", "reference"]
+        command += ["--allow-untrained", *args]
+        if config is not None:
+            path = directory / "facenetd.conf"
+            path.write_text(json.dumps(config))
+            command += ["--config", path]
+        self.log = None
+        self._stderr = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=self._stderr, text=True
+        )
+        if not select.select([self.process.stdout], [], [], 60)[0]:
+            self.process.kill()
+        self.ready_line = self.process.stdout.readline().strip()
+        self.curl_line = self.process.stdout.readline().strip()
+        if not self.curl_line:
+            self.finish()
+            raise RuntimeError("the daemon did not get ready: " + self.log)
+        match = re.search(r"http://([^:]+|\[[^]]+\]):(\d+)", self.ready_line)
+        if match:
+            self.host, self.port = match[1], int(match[2])
+            self.url = f"http://{self.host}:{self.port}"
+
+    def connect(self):
+        """A raw connection."""
+        return socket.create_connection((self.host, self.port), timeout=20)
+
+    def stop(self, number=signal.SIGTERM, seconds=60):
+        """Signal and wait; returns the exit status."""
+        if self.log is None:
+            self.process.send_signal(number)
+            self.finish(seconds)
+        return self.process.returncode
+
+    def finish(self, seconds=60):
+        """Wait for the end and read what was said on stderr."""
+        self.process.wait(timeout=seconds)
+        self.process.stdout.close()
+        self._stderr.seek(0)
+        self.log = self._stderr.read()
+
+    def rss_kib(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "untrained.safetensors"
+    subprocess.run([MAKE_MODEL, path], check=True)
+    return path
+
+
+@pytest.fixture
+def start(model, tmp_path):
+    """Start daemons of a test's own; each must end cleanly."""
+    daemons = []
+
+    def begin(**kwargs):
+        daemons.append(Daemon(kwargs.pop("model", model), directory=tmp_path, **kwargs))
+        return daemons[-1]
+
+    yield begin
+    for daemon in daemons:
+        assert daemon.stop() == 0, daemon.log
+        assert not REPORT.search(daemon.log), daemon.log
+
+
+@pytest.fixture(scope="session")
+def daemon(model, tmp_path_factory):
+    """The one that most tests share."""
+    config = {"lanes": 2, "max_body": 4 << 20, "deadline_ms": 20000, "log_level": "debug"}
+    daemon = Daemon(model, config=config, directory=tmp_path_factory.mktemp("config"))
+    yield daemon
+    assert daemon.process.poll() is None, "the daemon died during the tests"
+    assert daemon.stop() == 0, daemon.log
+    assert not REPORT.search(daemon.log), daemon.log
+
+
+@pytest.fixture
+def client(daemon):
+    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+        yield client
+
+
+def make_image(seed=1, size=(200, 180)):
+    """A picture with detail at every scale, the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    noise = rng.integers(-20, 20, (size[1], size[0], 3))
+    pixels = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC)).astype(int) + noise
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def encode(image, kind="JPEG", **kwargs):
+    out = io.BytesIO()
+    image.save(out, kind, **kwargs)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def jpeg():
+    return encode(make_image(), quality=90)
+
+
+@pytest.fixture(scope="session")
+def other_jpeg():
+    return encode(make_image(2), quality=90)
+
+
+def embed(client, picture, **kwargs):
+    """The embedding of one picture by multipart."""
+    answer = client.post("/embed", files={"img": picture}, **kwargs)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["faces"][0]["embedding"]
+
+
+def assert_problem(answer, status, code):
+    """An RFC 9457 problem with our members."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["code"] == code, problem
+    assert problem["status"] == status
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert problem["title"] and "detail" in problem
+    return problem
+
+
+def exchange(daemon, *pieces, pause=0.0, seconds=10):
+    """Send raw bytes, read until the server closes or is silent; returns what came."""
+    with daemon.connect() as sock:
+        for piece in pieces:
+            try:
+                sock.sendall(piece)
+            except OSError:
+                break
+            time.sleep(pause)
+        return receive(sock, seconds)
+
+
+def receive(sock, seconds=10):
+    sock.settimeout(seconds)
+    received = b""
+    try:
+        while chunk := sock.recv(65536):
+            received += chunk
+    except TimeoutError:
+        received += b"<open>"
+    except ConnectionResetError:
+        received += b"<reset>"
+    return received
