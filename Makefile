@@ -81,5 +81,10 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBS)
 unit: $(UNIT_BIN) ## run the cmocka unit tests
 	$(Q)for t in $(UNIT_BIN); do echo "== $$t"; $$t || exit 1; done
 
+# ---- benchmark ----------------------------------------------------------------------------------
+
+$(BUILD)/bench_engine: $(call objs,tests/bench/bench_engine.c) $(BUILD)/libengine.a
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(ENGINE_LIBS)
+
 clean: ## remove everything built
 	rm -rf build

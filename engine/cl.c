@@ -399,12 +399,17 @@ fn_status fn_cl_launch(struct fn_cl *cl, int kernel, const size_t global[2], dou
                        struct fn_error *err) {
     bool timed = cl->profile && add_seconds;
     cl_event event = NULL;
+    const size_t local[2] = {1, 1}; /* as every kernel requires by its attribute */
     fn_status status = check(clEnqueueNDRangeKernel(cl->queue, cl->kernels[kernel], 2, NULL, global,
-                                                    NULL, 0, NULL, timed ? &event : NULL),
+                                                    local, 0, NULL, timed ? &event : NULL),
                              "clEnqueueNDRangeKernel", err);
     if (status == FN_OK && timed) status = add_time(event, add_seconds, err);
     if (event) (void)clReleaseEvent(event);
     return status;
+}
+
+fn_status fn_cl_finish(struct fn_cl *cl, struct fn_error *err) {
+    return check(clFinish(cl->queue), "clFinish", err);
 }
 
 fn_status fn_cl_write(struct fn_cl *cl, int buffer, size_t offset, const void *bytes, size_t size,

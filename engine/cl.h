@@ -58,6 +58,9 @@ FN_MUST fn_status fn_cl_set_int(struct fn_cl *cl, int kernel, int argument, int 
 FN_MUST fn_status fn_cl_launch(struct fn_cl *cl, int kernel, const size_t global[2],
                                double *add_seconds, struct fn_error *err);
 
+/* Wait for everything that is queued. */
+FN_MUST fn_status fn_cl_finish(struct fn_cl *cl, struct fn_error *err);
+
 /* Copy to or from a buffer, after everything that is queued; both wait. */
 FN_MUST fn_status fn_cl_write(struct fn_cl *cl, int buffer, size_t offset, const void *bytes,
                               size_t size, struct fn_error *err);

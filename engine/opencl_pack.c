@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * opencl_pack.c -- weights and channel numbers into blocks of 16 output channels. Lanes and input
- * channels that do not exist have weight, bias and shifts zero, so kernels need not know of them. */
+ * channels that do not exist have weight, bias and shifts zero, so kernels need not know of them.
+ */
 #include "engine/opencl_pack.h"
 
 #include <stdlib.h>
@@ -31,8 +32,8 @@ static void pack_weights(const struct fn_layer *layer, const int8_t *weights, in
         size_t lane = oc % FN_LANES;
         for (size_t tap = 0; tap < taps; tap++)
             for (size_t ic = 0; ic < in; ic++) {
-                size_t at = ((tap * quads + ic / FN_QUAD) * FN_LANES + lane) * FN_QUAD +
-                            ic % FN_QUAD;
+                size_t at =
+                    ((tap * quads + ic / FN_QUAD) * FN_LANES + lane) * FN_QUAD + ic % FN_QUAD;
                 if (layer->op == FN_OP_HEAD) at = ic * FN_LANES + lane;
                 block[at] = weights[(oc * taps + tap) * in + ic];
             }
@@ -70,7 +71,7 @@ static struct fn_layer_params describe_layer(const struct fn_model *model,
         .pad_h = layer->pad_h,
         .pad_w = layer->pad_w,
         .quads = (fn_word)count_quads(layer),
-        .out_channels = layer->out_channels,
+        .out_channels = layer->op == FN_OP_POOL ? in->channels : layer->out_channels,
         .low = layer->relu ? 0 : -128,
     };
     if (layer->op != FN_OP_HEAD) {
@@ -106,8 +107,7 @@ fn_status fn_pack_make(const struct fn_model *model, const struct fn_plan *plan,
     FN_CLEANUP(fn_pack_free) struct fn_pack *pack = calloc(1, sizeof *pack);
     if (!pack) return fn_fail(err, FN_NO_MEMORY, "no memory to pack the weights");
     const struct fn_network *network = &model->network;
-    for (int i = 0; i < network->n_layers; i++)
-        pack->layers[i] = describe_layer(model, plan, i);
+    for (int i = 0; i < network->n_layers; i++) pack->layers[i] = describe_layer(model, plan, i);
     lay_out(network, pack);
     if (pack->weights_size > INT32_MAX)
         return fn_fail(err, FN_USAGE, "the packed weights exceed 2 GiB");

@@ -5,6 +5,8 @@
  * is ever alive at once. */
 #include "engine/opencl_plan.h"
 
+#include <stddef.h>
+
 #include "kernels/params.h"
 
 #define ALIGNMENT 64
@@ -12,7 +14,7 @@
 
 struct life {
     int64_t size;
-    int64_t offset; /* -1 until placed */
+    int64_t offset;  /* -1 until placed */
     int first, last; /* layers that write and read it; the picture is there before layer 0 */
 };
 
@@ -20,8 +22,7 @@ static int64_t round_up(int64_t value, int64_t multiple) {
     return (value + multiple - 1) / multiple * multiple;
 }
 
-static void measure_lives(const struct fn_network *network, bool keep_tensors,
-                          struct life *lives) {
+static void measure_lives(const struct fn_network *network, bool keep_tensors, struct life *lives) {
     for (int i = 0; i < network->n_tensors; i++) {
         lives[i].offset = -1;
         lives[i].first = keep_tensors || i == 0 ? -1 : network->n_layers;
@@ -92,8 +93,7 @@ fn_status fn_plan_make(const struct fn_network *network, int max_batch, bool kee
         lives[i].offset = find_place(lives, network->n_tensors, i, zeros);
         if (lives[i].offset + lives[i].size > end) end = lives[i].offset + lives[i].size;
         if (end > INT32_MAX)
-            return fn_fail(err, FN_USAGE, "the activations of %d pictures exceed 2 GiB",
-                           max_batch);
+            return fn_fail(err, FN_USAGE, "the activations of %d pictures exceed 2 GiB", max_batch);
         plan.offset[i] = (int32_t)lives[i].offset;
     }
     plan.zeros_size = (int32_t)zeros;
