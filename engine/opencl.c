@@ -90,7 +90,7 @@ static fn_status build_program(struct opencl *o, const struct fn_engine_options 
     /* 8 tiles of 16 sums fit the 32 vector registers of AVX-512, 4 the 16 of everything before. */
     o->wide_tile = info->is_cpu && info->vector_ints >= 16 ? 8 : 4;
     char flags[64];
-    (void)snprintf(flags, sizeof flags, "-DFN_WIDE_TILE=%d%s", o->wide_tile,
+    (void)snprintf(flags, sizeof flags, "-w -DFN_WIDE_TILE=%d%s", o->wide_tile,
                    info->is_cpu ? " -DFN_WIDE" : "");
     return fn_cl_build(o->cl, source, flags, options->cache_dir, err);
 }

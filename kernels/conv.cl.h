@@ -72,14 +72,16 @@ FN_CONV(__global char *arena, __global const char *weights, __global const int16
         const int first = block * FN_LANES, n_lanes = min(FN_LANES, l->out_channels - first);
 #pragma unroll
         for (int p = 0; p < FN_TILE; p++) {
-            if (p >= n) break;
-            int16 sum = acc[p];
-            if (l->residual >= 0)
-                sum += convert_int16(vload16(0, arena + l->residual +
-                                                    (pixel + p) * l->residual_pitch + first))
-                       << r;
-            fn_store_lanes(fn_requantize(sum, s, l->low),
-                           arena + l->output + (pixel + p) * l->out_pitch + first, n_lanes);
+            if (p < n) { /* not `break`: the sums stay in registers only if this unrolls */
+                int16 sum = acc[p];
+                const int at_pixel = pixel + p;
+                if (l->residual >= 0)
+                    sum += convert_int16(vload16(0, arena + l->residual +
+                                                        at_pixel * l->residual_pitch + first))
+                           << r;
+                fn_store_lanes(fn_requantize(sum, s, l->low),
+                               arena + l->output + at_pixel * l->out_pitch + first, n_lanes);
+            }
         }
         pixel += n;
     }
