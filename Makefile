@@ -92,15 +92,6 @@ UNIT_LIBS := $(BUILD)/libdaemon.a $(BUILD)/libmodel.a $(BUILD)/libengine.a
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(MODEL_LIBS) $(ENGINE_LIBS)
-$(BUILD)/tests/make_untrained: $(call objs,tests/support/make_untrained.c) $(BUILD)/libengine.a
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(ENGINE_LIBS)
-
-PYTHON ?= python3
-.PHONY: http
-http: $(BUILD)/facenetd $(BUILD)/tests/make_untrained ## run the HTTP tests against the daemon
-	$(Q)FACENETD_BIN=$(BUILD)/facenetd FACENETD_MAKE_MODEL=$(BUILD)/tests/make_untrained \
-	    $(PYTHON) -m pytest -q tests/http
 
 .PHONY: unit
 unit: $(UNIT_BIN) ## run the cmocka unit tests
@@ -193,6 +184,11 @@ fuzz: $(FUZZ_BIN) ## build the fuzz targets into build/fuzz/
 fuzz-check: $(FUZZ_BIN) ## run every fuzz corpus, each seed changed FUZZ_MUTATIONS=200 times
 	$(Q)for t in $(FUZZ_BIN); do echo "== $$t"; \
 	    $$t tests/fuzz/corpus/$${t##*/fuzz_} $(FUZZ_MUTATIONS) || exit 1; done
+
+# ---- benchmark ----------------------------------------------------------------------------------
+
+$(BUILD)/bench_engine: $(call objs,tests/bench/bench_engine.c) $(BUILD)/libengine.a
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(ENGINE_LIBS)
 
 .PHONY: clean
 clean: ## remove everything built

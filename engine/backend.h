@@ -18,6 +18,8 @@ struct fn_backend {
     /* See fn_engine_read_tensor(); indices have been checked. */
     fn_status (*read_tensor)(void *state, int tensor, int picture, int8_t *ret_values,
                              struct fn_error *err);
+    /* See fn_engine_profile(); the pointer itself NULL for a back end that cannot measure. */
+    const double *(*profile)(const void *state);
     void (*describe)(const void *state, struct fn_engine_description *ret);
     void (*close)(void *state);
 };

@@ -162,6 +162,10 @@ void fn_engine_describe(const struct fn_engine *engine, struct fn_engine_descrip
     engine->backend->describe(engine->state, ret);
 }
 
+const double *fn_engine_profile(const struct fn_engine *engine) {
+    return engine->backend->profile ? engine->backend->profile(engine->state) : NULL;
+}
+
 const struct fn_model *fn_engine_model(const struct fn_engine *engine) {
     return engine->model;
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the real daemon on a free port with a small untrained model, and stop it again.
 
-FACENETD_BIN and FACENETD_MAKE_MODEL name the programs (a sanitizer build's, for one). Every daemon
-must end by itself with status 0 and without a sanitizer's report.
+FACENETD_BUILD names the directory of the programs (a sanitizer build's, for one). Every daemon must
+end by itself with status 0 and without a sanitizer's report.
 """
 
 import io
@@ -23,10 +23,8 @@ import pytest
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("FACENETD_BIN", ROOT / "build/facenetd")).resolve()
-MAKE_MODEL = pathlib.Path(
-    os.environ.get("FACENETD_MAKE_MODEL", ROOT / "build/tests/make_untrained")
-).resolve()
+BUILD = (ROOT / os.environ.get("FACENETD_BUILD", "build")).resolve()
+BIN = BUILD / "facenetd"
 REPORT = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
 
 
@@ -83,7 +81,8 @@ class Daemon:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "untrained.safetensors"
-    subprocess.run([MAKE_MODEL, path], check=True)
+    tool = [BUILD / "facenet-model", "untrained", "--width", "2", "--embedding-size", "128"]
+    subprocess.run([*tool, "-o", path], check=True)
     return path
 
 

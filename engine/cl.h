@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cl.h -- one OpenCL device, as much of it as a back end needs. cl.c is the only file that knows
+ * the OpenCL API.
+ *
+ * A device has one in-order queue, one program, and a few kernels and buffers that are named by
+ * small integers and released together. Every failure is FN_DEVICE_FAILED with the call and the
+ * OpenCL error's name. One thread at a time per device. */
+#ifndef FN_CL_H
+#define FN_CL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/status.h"
+
+struct fn_cl; /* opaque */
+
+/* Strings borrowed from the device. */
+struct fn_cl_info {
+    const char *platform, *device, *driver;
+    bool is_cpu;
+    int compute_units;
+    int vector_ints;   /* native width of int vectors */
+    size_t max_buffer; /* bytes of the largest single buffer */
+};
+
+/* Open the first device whose platform or device name contains `wanted`, any case. "auto" or "":
+ * an accelerator (FPGA) if there is one, else the first CPU or GPU. FN_NO_DEVICE says that there is
+ * no platform, or which devices there are. profile: measure launches. */
+FN_MUST fn_status fn_cl_open(const char *wanted, bool profile, struct fn_cl **ret_cl,
+                             struct fn_error *err);
+/* NULL is a no-op. Waits for what runs. */
+void fn_cl_close(struct fn_cl *cl);
+
+const struct fn_cl_info *fn_cl_info(const struct fn_cl *cl);
+
+/* Build the device's program from source, or take it from cache_dir (NULL: no cache) if it was
+ * built there before from the same source with the same options for the same device and driver. */
+FN_MUST fn_status fn_cl_build(struct fn_cl *cl, const char *source, const char *options,
+                              const char *cache_dir, struct fn_error *err);
+
+/* Find a kernel of the program. */
+FN_MUST fn_status fn_cl_kernel(struct fn_cl *cl, const char *name, int *ret_kernel,
+                               struct fn_error *err);
+
+/* Make a buffer of `size` >= 1 bytes; bytes (copied): its first contents, or NULL for all zero. */
+FN_MUST fn_status fn_cl_buffer(struct fn_cl *cl, size_t size, const void *bytes, int *ret_buffer,
+                               struct fn_error *err);
+
+FN_MUST fn_status fn_cl_set_buffer(struct fn_cl *cl, int kernel, int argument, int buffer,
+                                   struct fn_error *err);
+FN_MUST fn_status fn_cl_set_int(struct fn_cl *cl, int kernel, int argument, int value,
+                                struct fn_error *err);
+
+/* Queue a kernel over global[0] x global[1] work-items. add_seconds: NULL, or on a profiling device
+ * where the time it took is added, for which the call waits. */
+FN_MUST fn_status fn_cl_launch(struct fn_cl *cl, int kernel, const size_t global[2],
+                               double *add_seconds, struct fn_error *err);
+
+/* Wait for everything that is queued. */
+FN_MUST fn_status fn_cl_finish(struct fn_cl *cl, struct fn_error *err);
+
+/* Copy to or from a buffer, after everything that is queued; both wait. */
+FN_MUST fn_status fn_cl_write(struct fn_cl *cl, int buffer, size_t offset, const void *bytes,
+                              size_t size, struct fn_error *err);
+FN_MUST fn_status fn_cl_read(struct fn_cl *cl, int buffer, size_t offset, void *ret_bytes,
+                             size_t size, struct fn_error *err);
+
+#endif

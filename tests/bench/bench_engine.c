@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bench_engine.c -- how fast the engine runs a model, and where the time goes.
+ *
+ * Usage: bench_engine [--model FILE] [--device NAME] [--batch N,N...] [--seconds S] [--json]
+ *                     [--serve]
+ * Without --model: the untrained network of full width, which costs exactly as much as a trained
+ * one. Times are medians over runs of random pictures; one run more, with the profile on, gives the
+ * share of time by kind of layer. --json prints one object and nothing else. --serve reads lines
+ * "<batch> <runs>" from standard input and answers each with the seconds of every run, so that
+ * bench.py can interleave us with others. Threads are the device's business: for pocl, taskset and
+ * POCL_MAX_PTHREAD_COUNT. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/cleanup.h"
+#include "engine/engine.h"
+#include "engine/model_writer.h"
+#include "engine/prng.h"
+
+#define MAX_BATCHES 8
+#define MAX_RUNS    10000
+#define WARM_UP     3 /* runs before the clock */
+
+struct settings {
+    const char *model, *device;
+    int batches[MAX_BATCHES], n_batches;
+    double seconds; /* at least so long for each batch size */
+    bool json, serve;
+};
+
+/* Kinds of layer in the order of the table. */
+enum kind { KIND_3X3, KIND_3X3_STRIDE_2, KIND_1X1, KIND_1D, KIND_POOL, KIND_HEAD, N_KINDS };
+static const char *const kind_names[N_KINDS] = {"3x3",  "3x3 stride 2", "1x1", "1x7/7x1/1x3/3x1",
+                                                "pool", "head"};
+
+FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
+FN_DEFINE_CLEANUP(struct fn_engine *, fn_engine_close)
+FN_DEFINE_CLEANUP(struct fn_model_draft *, fn_model_draft_free)
+
+static enum kind kind_of(const struct fn_layer *layer) {
+    if (layer->op == FN_OP_POOL) return KIND_POOL;
+    if (layer->op == FN_OP_HEAD) return KIND_HEAD;
+    if (layer->kernel_h == 1 && layer->kernel_w == 1) return KIND_1X1;
+    if (layer->kernel_h != layer->kernel_w) return KIND_1D;
+    return layer->stride == 1 ? KIND_3X3 : KIND_3X3_STRIDE_2;
+}
+
+static double now(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int64_t count_macs(const struct fn_network *network) {
+    int64_t macs = 0;
+    for (int i = 0; i < network->n_layers; i++) macs += fn_layer_macs(network, &network->layers[i]);
+    return macs;
+}
+
+static fn_status open_model(const char *path, struct fn_model **ret_model, struct fn_error *err) {
+    if (path) return fn_model_open(path, ret_model, err);
+    char temporary[] = "/tmp/bench_engine.XXXXXX";
+    FN_CLEANUP(fn_model_draft_free) struct fn_model_draft *draft = NULL;
+    fn_status status = fn_untrained_draft(1, 32, 512, &draft, err);
+    if (status != FN_OK) return status;
+    int fd = mkstemp(temporary);
+    if (fd < 0) return fn_fail(err, FN_IO, "%s: cannot be made", temporary);
+    (void)close(fd);
+    status = fn_model_write(draft, temporary, err);
+    if (status == FN_OK) status = fn_model_open(temporary, ret_model, err);
+    (void)unlink(temporary);
+    return status;
+}
+
+/* One run of n pictures; its seconds, or a negative number. */
+static double run_once(struct fn_engine *engine, const uint8_t *crops, int n) {
+    static float embeddings[FN_MAX_BATCH * 4096];
+    struct fn_error err;
+    double start = now();
+    fn_status status = fn_engine_run(engine, crops, n, embeddings, NULL, &err);
+    if (status == FN_OK) return now() - start;
+    (void)fprintf(stderr, "bench_engine: %s\n", err.text);
+    return -1;
+}
+
+/* Median seconds of one run of n pictures, or a negative number. */
+static double measure(struct fn_engine *engine, const uint8_t *crops, int n, double seconds) {
+    static double times[MAX_RUNS];
+    int runs = 0;
+    for (int i = 0; i < WARM_UP; i++)
+        if (run_once(engine, crops, n) < 0) return -1;
+    for (double end = now() + seconds; runs < MAX_RUNS && (runs < 3 || now() < end); runs++)
+        if ((times[runs] = run_once(engine, crops, n)) < 0) return -1;
+    qsort(times, (size_t)runs, sizeof times[0], compare);
+    return times[runs / 2];
+}
+
+/* Share of device time by kind of layer. */
+static bool profile(const struct fn_model *model, struct fn_engine *engine, const uint8_t *crops,
+                    int n, double ret_shares[N_KINDS]) {
+    double by_kind[N_KINDS] = {0}, total = 0;
+    for (int i = 0; i < WARM_UP; i++)
+        if (run_once(engine, crops, n) < 0) return false;
+    const double *seconds = fn_engine_profile(engine);
+    if (!seconds) return false;
+    for (int i = 0; i < model->network.n_layers; i++) {
+        by_kind[kind_of(&model->network.layers[i])] += seconds[i];
+        total += seconds[i];
+        if (getenv("BENCH_LAYERS"))
+            (void)fprintf(stderr, "%-55s %8.1f us %6.1f GMAC/s\n", model->network.layers[i].name,
+                          1e6 * seconds[i],
+                          1e-9 * (double)n *
+                              (double)fn_layer_macs(&model->network, &model->network.layers[i]) /
+                              seconds[i]);
+    }
+    for (int k = 0; k < N_KINDS; k++) ret_shares[k] = by_kind[k] / total;
+    return true;
+}
+
+static int serve(struct fn_engine *engine, const uint8_t *crops, int max_batch) {
+    int n, runs;
+    while (scanf("%d %d", &n, &runs) == 2) {
+        if (n < 1 || n > max_batch) return 1;
+        for (int i = 0; i < runs; i++) {
+            double seconds = run_once(engine, crops, n);
+            if (seconds < 0) return 1;
+            (void)printf("%.9f%c", seconds, i + 1 < runs ? ' ' : '\n');
+        }
+        (void)fflush(stdout);
+    }
+    return 0;
+}
+
+static void print_row(bool json, bool first, int n, double seconds, double macs,
+                      const double *shares) {
+    double rate = n / seconds;
+    if (json)
+        (void)printf("%s{\"batch\": %d, \"ms_per_image\": %.4f, \"images_per_second\": %.2f, "
+                     "\"gmac_per_second\": %.2f, \"share\": {",
+                     first ? "" : ", ", n, 1e3 / rate, rate, 1e-9 * rate * macs);
+    else
+        (void)printf("batch %2d: %7.2f ms/image %8.1f images/s %7.1f GMAC/s |", n, 1e3 / rate, rate,
+                     1e-9 * rate * macs);
+    for (int k = 0; k < N_KINDS; k++)
+        (void)printf(json ? "%s\"%s\": %.4f" : "%s %s %.1f%%",
+                     k == 0 ? ""
+                     : json ? ", "
+                            : ",",
+                     kind_names[k], json ? shares[k] : 100 * shares[k]);
+    (void)printf(json ? "}}" : "\n");
+}
+
+static bool parse_batches(const char *text, struct settings *ret) {
+    ret->n_batches = 0;
+    while (*text) {
+        char *end;
+        long n = strtol(text, &end, 10);
+        if (end == text || n < 1 || n > FN_MAX_BATCH || ret->n_batches == MAX_BATCHES) return false;
+        ret->batches[ret->n_batches++] = (int)n;
+        text = *end == ',' ? end + 1 : end;
+    }
+    return ret->n_batches > 0;
+}
+
+static bool parse(int argc, char **argv, struct settings *ret) {
+    static const struct option options[] = {
+        {"model", required_argument, NULL, 'm'},
+        {"device", required_argument, NULL, 'd'},
+        {"batch", required_argument, NULL, 'b'},
+        {"seconds", required_argument, NULL, 't'},
+        {"json", no_argument, NULL, 'j'},
+        {"serve", no_argument, NULL, 's'},
+        {NULL, 0, NULL, 0},
+    };
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 'm')
+            ret->model = optarg;
+        else if (c == 'd')
+            ret->device = optarg;
+        else if (c == 't')
+            ret->seconds = strtod(optarg, NULL);
+        else if (c == 'j')
+            ret->json = true;
+        else if (c == 's')
+            ret->serve = true;
+        else if (c != 'b' || !parse_batches(optarg, ret))
+            return false;
+    }
+    return optind == argc;
+}
+
+static fn_status open_engine(const struct fn_model *model, const struct settings *settings,
+                             bool profiled, struct fn_engine **ret_engine, struct fn_error *err) {
+    const struct fn_engine_options options = {
+        .device = settings->device, .max_batch = FN_MAX_BATCH, .profile = profiled};
+    return fn_engine_open(model, &options, ret_engine, err);
+}
+
+int main(int argc, char **argv) {
+    struct settings settings = {.batches = {1, 8}, .n_batches = 2, .seconds = 3};
+    struct fn_error err;
+    FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
+    FN_CLEANUP(fn_engine_close) struct fn_engine *engine = NULL, *profiled = NULL;
+    if (!parse(argc, argv, &settings)) {
+        (void)fprintf(stderr, "usage: bench_engine [--model FILE] [--device NAME] [--batch N,N...] "
+                              "[--seconds S] [--json] [--serve]\n");
+        return 2;
+    }
+    double start = now();
+    if (open_model(settings.model, &model, &err) != FN_OK ||
+        open_engine(model, &settings, false, &engine, &err) != FN_OK) {
+        (void)fprintf(stderr, "bench_engine: %s\n", err.text);
+        return 1;
+    }
+    FN_CLEANUP_FREE uint8_t *crops = malloc((size_t)FN_MAX_BATCH * FN_CROP_SIZE);
+    if (!crops) return 1;
+    struct fn_prng prng = {.state = 1};
+    fn_prng_fill(&prng, crops, (size_t)FN_MAX_BATCH * FN_CROP_SIZE);
+    if (settings.serve) return serve(engine, crops, FN_MAX_BATCH);
+    if (open_engine(model, &settings, true, &profiled, &err) != FN_OK) return 1;
+    struct fn_engine_description d;
+    fn_engine_describe(engine, &d);
+    double macs = (double)count_macs(&model->network);
+    if (settings.json)
+        (void)printf("{\"model\": \"%s\", \"label\": \"%s\", \"driver\": \"%s\", \"rows\": [",
+                     model->id, d.label, d.driver);
+    else
+        (void)printf("%s, %s, %s, opened in %.2f s\n", model->id, d.label, d.driver, now() - start);
+    for (int i = 0; i < settings.n_batches; i++) {
+        double shares[N_KINDS] = {0};
+        double seconds = measure(engine, crops, settings.batches[i], settings.seconds);
+        if (seconds < 0) return 1;
+        (void)profile(model, profiled, crops, settings.batches[i], shares);
+        print_row(settings.json, i == 0, settings.batches[i], seconds, macs, shares);
+    }
+    if (settings.json) (void)printf("]}\n");
+    return 0;
+}
