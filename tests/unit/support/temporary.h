@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char temporary_dir[PATH_MAX];
+static char temporary_dir[1024];
 
 static inline int temporary_make(void **state) {
     (void)state;
@@ -35,7 +35,7 @@ static inline int temporary_remove(void **state) {
 
 /* "<directory>/<name>" in a static buffer. */
 static inline const char *temporary_path(const char *name) {
-    static char path[PATH_MAX + 64];
+    static char path[sizeof temporary_dir + 64];
     (void)snprintf(path, sizeof path, "%s/%s", temporary_dir, name);
     return path;
 }
