@@ -3,12 +3,12 @@
  * config.c -- see config.h. */
 #include "daemon/config.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/json.h"
 #include "engine/cleanup.h"
+#include "engine/file.h"
 
 #define MAX_FILE ((size_t)1 << 20)
 
@@ -142,15 +142,10 @@ fn_status fn_config_apply(struct fn_config *config, const char *name, const char
 }
 
 fn_status fn_config_read(struct fn_config *config, const char *path, struct fn_error *err) {
-    __attribute__((cleanup(fclose_cleanup))) FILE *file = fopen(path, "re");
-    FN_CLEANUP_FREE char *text = malloc(MAX_FILE);
-    if (!file) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
-    if (!text) return fn_fail(err, FN_NO_MEMORY, "no memory for the configuration");
-    size_t size = fread(text, 1, MAX_FILE, file);
-    if (ferror(file)) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
-    if (size == MAX_FILE)
-        return fn_fail(err, FN_USAGE, "%s: larger than %zu bytes", path, MAX_FILE);
-    return fn_config_apply(config, path, text, size, err);
+    FN_CLEANUP_FREE uint8_t *text = NULL;
+    size_t size;
+    fn_status status = fn_file_read(path, MAX_FILE, &text, &size, err);
+    return status == FN_OK ? fn_config_apply(config, path, (const char *)text, size, err) : status;
 }
 
 void fn_config_free(struct fn_config *config) {

@@ -90,7 +90,7 @@ static fn_status read_embedding(const struct fn_call *call, int slot, float *val
 static void answer_embeddings(struct fn_call *call) {
     size_t size = (size_t)call->service->model->network.embedding_size;
     FN_CLEANUP_FREE float *values = calloc(2 * size, sizeof *values);
-    struct fn_error err;
+    struct fn_error err = {0};
     bool checked[2] = {false, false};
     fn_status status = values ? FN_OK : fn_fail(&err, FN_NO_MEMORY, "no memory for two embeddings");
     for (int i = 0; status == FN_OK && i < 2; i++)

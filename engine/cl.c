@@ -270,8 +270,8 @@ static fn_status fail_build(struct fn_cl *cl, cl_int code, struct fn_error *err)
     if (log)
         (void)clGetProgramBuildInfo(cl->program, cl->device, CL_PROGRAM_BUILD_LOG, size, log, NULL);
     const char *line = log ? strstr(log, "error") : NULL;
+    while (line && line > log && line[-1] != '\n') line--;
     if (!line) line = log ? log : "";
-    while (line > log && line[-1] != '\n') line--;
     line += strspn(line, " \t\r\n");
     return fn_fail(err, FN_DEVICE_FAILED, "clBuildProgram: %s (%d) on %s: %.*s", error_name(code),
                    code, cl->device_name, (int)strcspn(line, "\r\n"), line);

@@ -24,7 +24,7 @@ struct fn_engine_options {
     const char *cache_dir;     /* NULL: no cache of built programs on disk */
     int max_batch;             /* 1...FN_MAX_BATCH pictures; 0 means 16 */
     bool keep_tensors;         /* every tensor keeps its own buffer, for fn_engine_read_tensor() */
-    bool profile;      /* measure each layer, for fn_engine_profile(); runs become slower */
+    bool profile;              /* measure each layer, for fn_engine_profile(); runs become slower */
 };
 
 /* What runs, for answers, metrics and logs. Strings borrowed from the engine. */
@@ -61,8 +61,8 @@ FN_MUST fn_status fn_engine_run_tensors(struct fn_engine *engine, const int8_t *
 FN_MUST fn_status fn_engine_read_tensor(struct fn_engine *engine, int tensor, int picture,
                                         int8_t *ret_values, struct fn_error *err);
 
-/* Seconds that each layer of the last run took on the device, borrowed until the next run; NULL when
- * the engine was opened without `profile` or its back end does not measure. */
+/* Seconds that each layer of the last run took on the device, borrowed until the next run; NULL
+ * when the engine was opened without `profile` or its back end does not measure. */
 const double *fn_engine_profile(const struct fn_engine *engine);
 
 /* Run the model's golden picture at batch size 1 and max_batch and compare both digests. */

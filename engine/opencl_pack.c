@@ -44,7 +44,7 @@ static void pack_weights(const struct fn_layer *layer, const int8_t *weights, in
 static void pack_channels(const struct fn_model *model, int index, int32_t *ret_packed) {
     const struct fn_layer *layer = &model->network.layers[index];
     for (int oc = 0; oc < layer->out_channels; oc++) {
-        int32_t *block = ret_packed + oc / FN_LANES * 3 * FN_LANES;
+        int32_t *block = ret_packed + (size_t)(oc / FN_LANES) * 3 * FN_LANES;
         int lane = oc % FN_LANES;
         block[lane] = model->params[index].bias[oc];
         if (layer->op != FN_OP_CONV) continue;

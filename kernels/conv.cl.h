@@ -6,10 +6,10 @@
  *   FN_TILE  output pixels that a work-item computes at once
  *   FN_DOT   fn_dot, or fn_dot_signed for inputs below zero
  *
- * A work-item owns one block of 16 output channels (dimension 0) and `tiles_per_item` tiles in a row
- * (dimension 1). Pixels are counted over all pictures of the batch, so a tile may straddle rows and
- * pictures and only the last tile of a batch is ever incomplete; it computes its last pixel several
- * times and stores it once. */
+ * A work-item owns one block of 16 output channels (dimension 0) and `tiles_per_item` tiles in a
+ * row (dimension 1). Pixels are counted over all pictures of the batch, so a tile may straddle rows
+ * and pictures and only the last tile of a batch is ever incomplete; it computes its last pixel
+ * several times and stores it once. */
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 FN_CONV(__global char *arena, __global const char *weights, __global const int16 *channels,

@@ -4,9 +4,9 @@
  *
  * No kernel needs a neighbour: work-groups are of one work-item, which computes a register-blocked
  * tile. That is what a CPU wants; on other devices it is correct, not fast. */
-#include "params.h"
-#include "fixed.cl.h"
 #include "dot.cl.h"
+#include "fixed.cl.h"
+#include "params.h"
 
 /* Store the first n of 16 lanes: the bytes behind them belong to another branch or pixel. */
 static inline void fn_store_lanes(char16 lanes, __global char *to, int n) {
@@ -42,15 +42,15 @@ pool(__global char *arena, __global const struct fn_layer_params *layers, int la
     const int row = get_global_id(0), first = get_global_id(1) * FN_LANES;
     const int picture = row / l->out_height, y = row % l->out_height;
     const int n_lanes = min(FN_LANES, l->out_channels - first), pitch = l->in_pitch;
-    __global const char *top = arena + l->input + first +
-                               (picture * l->in_height + y * l->stride) * l->in_width * pitch;
+    __global const char *top =
+        arena + l->input + first + (picture * l->in_height + y * l->stride) * l->in_width * pitch;
     __global char *to = arena + l->output + first + row * l->out_width * l->out_pitch;
     for (int x = 0; x < l->out_width; x++) {
         char16 largest = -128;
         for (int ky = 0; ky < l->kernel_h; ky++)
             for (int kx = 0; kx < l->kernel_w; kx++)
-                largest = max(largest,
-                              vload16(0, top + (ky * l->in_width + x * l->stride + kx) * pitch));
+                largest =
+                    max(largest, vload16(0, top + (ky * l->in_width + x * l->stride + kx) * pitch));
         fn_store_lanes(fn_pool_rescale(largest, l->pool_shift), to + x * l->out_pitch, n_lanes);
     }
 }

@@ -6,8 +6,8 @@
  * whole quads of 4. The bytes that fill a quad up may hold anything: their weights are zero.
  * Weights: [block of 16 output channels][kernel_h][kernel_w][quad][16 lanes][4 channels] bytes.
  * Channel numbers: [block][3][16 lanes] int: bias, s (engine/fixed.h), r.
- * The arena's first bytes are zeros that nothing writes: positions outside a picture are read there,
- * so that the innermost loop has no branch and no picture needs a border. */
+ * The arena's first bytes are zeros that nothing writes: positions outside a picture are read
+ * there, so that the innermost loop has no branch and no picture needs a border. */
 #ifndef FN_PARAMS_H
 #define FN_PARAMS_H
 
@@ -27,8 +27,8 @@ struct fn_layer_params {
     fn_word output, out_height, out_width, out_pitch; /* output: of its first channel here */
     fn_word residual, residual_pitch;                 /* residual: -1 for none */
     fn_word kernel_h, kernel_w, stride, pad_h, pad_w;
-    fn_word quads;        /* input channels / 4, rounded up */
-    fn_word out_channels; /* of the layer, not of the tensor it writes to */
+    fn_word quads;             /* input channels / 4, rounded up */
+    fn_word out_channels;      /* of the layer, not of the tensor it writes to */
     fn_word weights, channels; /* channels: index into the channel numbers */
     fn_word low;               /* smallest output: 0 after ReLU, else -128 */
     fn_word pool_shift;        /* d */

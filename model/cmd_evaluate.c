@@ -10,8 +10,6 @@
 #include "model/report.h"
 #include "model/roc_plot.h"
 
-FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
-
 struct options {
     const char *model, *pairs, *images, *source, *device, *impostors, *roc, *crop, *preprocessing,
         *threads;

@@ -2,10 +2,9 @@
  *
  * bench_engine.c -- how fast the engine runs a model, and where the time goes.
  *
- * Usage: bench_engine [--model FILE] [--device NAME] [--batch N,N...] [--seconds S] [--json]
+ * Usage: bench_engine --model FILE [--device NAME] [--batch N,N...] [--seconds S] [--json]
  *                     [--serve]
- * Without --model: the untrained network of full width, which costs exactly as much as a trained
- * one. Times are medians over runs of random pictures; one run more, with the profile on, gives the
+ * Times are medians over runs of random pictures; one run more, with the profile on, gives the
  * share of time by kind of layer. --json prints one object and nothing else. --serve reads lines
  * "<batch> <runs>" from standard input and answers each with the seconds of every run, so that
  * bench.py can interleave us with others. Threads are the device's business: for pocl, taskset and
@@ -15,11 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "engine/cleanup.h"
 #include "engine/engine.h"
-#include "engine/model_writer.h"
 #include "engine/prng.h"
 
 #define MAX_BATCHES 8
@@ -40,7 +37,6 @@ static const char *const kind_names[N_KINDS] = {"3x3",  "3x3 stride 2", "1x1", "
 
 FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 FN_DEFINE_CLEANUP(struct fn_engine *, fn_engine_close)
-FN_DEFINE_CLEANUP(struct fn_model_draft *, fn_model_draft_free)
 
 static enum kind kind_of(const struct fn_layer *layer) {
     if (layer->op == FN_OP_POOL) return KIND_POOL;
@@ -65,21 +61,6 @@ static int64_t count_macs(const struct fn_network *network) {
     int64_t macs = 0;
     for (int i = 0; i < network->n_layers; i++) macs += fn_layer_macs(network, &network->layers[i]);
     return macs;
-}
-
-static fn_status open_model(const char *path, struct fn_model **ret_model, struct fn_error *err) {
-    if (path) return fn_model_open(path, ret_model, err);
-    char temporary[] = "/tmp/bench_engine.XXXXXX";
-    FN_CLEANUP(fn_model_draft_free) struct fn_model_draft *draft = NULL;
-    fn_status status = fn_untrained_draft(1, 32, 512, &draft, err);
-    if (status != FN_OK) return status;
-    int fd = mkstemp(temporary);
-    if (fd < 0) return fn_fail(err, FN_IO, "%s: cannot be made", temporary);
-    (void)close(fd);
-    status = fn_model_write(draft, temporary, err);
-    if (status == FN_OK) status = fn_model_open(temporary, ret_model, err);
-    (void)unlink(temporary);
-    return status;
 }
 
 /* One run of n pictures; its seconds, or a negative number. */
@@ -128,11 +109,13 @@ static bool profile(const struct fn_model *model, struct fn_engine *engine, cons
 }
 
 static int serve(struct fn_engine *engine, const uint8_t *crops, int max_batch) {
-    int n, runs;
-    while (scanf("%d %d", &n, &runs) == 2) {
-        if (n < 1 || n > max_batch) return 1;
-        for (int i = 0; i < runs; i++) {
-            double seconds = run_once(engine, crops, n);
+    char line[64];
+    while (fgets(line, sizeof line, stdin)) {
+        char *rest;
+        long n = strtol(line, &rest, 10), runs = strtol(rest, NULL, 10);
+        if (n < 1 || n > max_batch || runs < 1) return 1;
+        for (long i = 0; i < runs; i++) {
+            double seconds = run_once(engine, crops, (int)n);
             if (seconds < 0) return 1;
             (void)printf("%.9f%c", seconds, i + 1 < runs ? ' ' : '\n');
         }
@@ -212,12 +195,12 @@ int main(int argc, char **argv) {
     FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
     FN_CLEANUP(fn_engine_close) struct fn_engine *engine = NULL, *profiled = NULL;
     if (!parse(argc, argv, &settings)) {
-        (void)fprintf(stderr, "usage: bench_engine [--model FILE] [--device NAME] [--batch N,N...] "
+        (void)fprintf(stderr, "usage: bench_engine --model FILE [--device NAME] [--batch N,N...] "
                               "[--seconds S] [--json] [--serve]\n");
         return 2;
     }
     double start = now();
-    if (open_model(settings.model, &model, &err) != FN_OK ||
+    if (fn_model_open(settings.model, &model, &err) != FN_OK ||
         open_engine(model, &settings, false, &engine, &err) != FN_OK) {
         (void)fprintf(stderr, "bench_engine: %s\n", err.text);
         return 1;

@@ -39,7 +39,7 @@ class Daemon:
             path.write_text(json.dumps(config))
             command += ["--config", path]
         self.log = None
-        self._stderr = tempfile.TemporaryFile("w+")
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in finish)
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self._stderr, text=True
         )

@@ -60,7 +60,10 @@ def test_json_pictures_and_embeddings_agree_with_multipart(client, jpeg, other_j
         post(client, pair[0], packed(pair[1])),
         client.post(
             "/v1/distance",
-            files={"embedding1": (None, json.dumps(pair[0])), "embedding2": (None, packed(pair[1]))},
+            files={
+                "embedding1": (None, json.dumps(pair[0])),
+                "embedding2": (None, packed(pair[1])),
+            },
         ),
     ]
     for answer in answers:

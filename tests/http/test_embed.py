@@ -57,7 +57,7 @@ def test_every_way_to_send_a_picture_gives_the_same_numbers(client, jpeg):
         client.post("/embed", json={"img": b64(jpeg)}),
         client.post("/embed", json={"image": base64.encodebytes(jpeg).decode()}),
         client.post("/embed", json={"file": "data:image/jpeg;base64," + b64(jpeg)}),
-        client.post("/embed", content='{"img": "%s"}' % b64(jpeg)),
+        client.post("/embed", content=json.dumps({"img": b64(jpeg)})),
         client.post("/embed", content=iter([jpeg[:1000], jpeg[1000:]])),
         client.post("/embed", files={"img": jpeg}, headers={"Expect": "100-continue"}),
     ]

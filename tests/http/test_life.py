@@ -18,7 +18,9 @@ HEADERS = {"Host": "localhost"}
 
 def refuse(*args, env=None):
     """Run a facenetd that must not start; its one line."""
-    done = subprocess.run([BIN, *args], capture_output=True, text=True, timeout=60, env=env)
+    done = subprocess.run(
+        [BIN, *args], check=False, capture_output=True, text=True, timeout=60, env=env
+    )
     assert done.returncode in (1, 2), done
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("facenetd: ")
@@ -56,8 +58,19 @@ def test_a_port_in_use_is_one_line(daemon, model):
     assert "in use" in refuse(*base_args(model, f"127.0.0.1:{daemon.port}"))
 
 
-@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", ":8080", "localhost", "127.0.0.1:x",
-                                    "127.0.0.1:65536", "unix:relative", "unix:/" + "x" * 200])
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "0.0.0.0:0",
+        "[::]:0",
+        ":8080",
+        "localhost",
+        "127.0.0.1:x",
+        "127.0.0.1:65536",
+        "unix:relative",
+        "unix:/" + "x" * 200,
+    ],
+)
 def test_addresses_that_cannot_be_are_one_line(model, listen):
     assert "listen" in refuse(*base_args(model, listen))
 
@@ -162,9 +175,12 @@ def test_a_signal_finishes_what_was_accepted(start, number):
         received = [answer.result() for answer in answers]
     for i, answer in enumerate(received):
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer[:200]
-        assert httpx.Response(200, content=answer.partition(b"\r\n\r\n")[2]).json()["faces"][0][
-            "embedding"
-        ] == wanted[i]
+        assert (
+            httpx.Response(200, content=answer.partition(b"\r\n\r\n")[2]).json()["faces"][0][
+                "embedding"
+            ]
+            == wanted[i]
+        )
     with pytest.raises(OSError):
         daemon.connect()
 
