@@ -194,7 +194,7 @@ int main(int argc, char **argv) {
     struct fn_error err;
     FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
     FN_CLEANUP(fn_engine_close) struct fn_engine *engine = NULL, *profiled = NULL;
-    if (!parse(argc, argv, &settings)) {
+    if (!parse(argc, argv, &settings) || !settings.model) {
         (void)fprintf(stderr, "usage: bench_engine --model FILE [--device NAME] [--batch N,N...] "
                               "[--seconds S] [--json] [--serve]\n");
         return 2;

@@ -3,6 +3,7 @@
 
 import base64
 import concurrent.futures
+import json
 import os
 import shlex
 import struct
