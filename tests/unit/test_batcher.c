@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_batcher.c -- batches over a device that the test holds in its hand. */
+#include <string.h>
+
+#include <pthread.h>
+
+#include "daemon/batcher.h"
+#include "daemon/clock.h"
+#include "engine/network.h"
+#include "tests/unit/support/cmocka_all.h"
+
+#define MAX_ITEMS 40
+#define NO_UNIT   250 /* a crop of this byte has no embedding */
+
+/* The device: waits for permission, notes what it got, answers with the crop's first byte. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int permits, running, n_batches;
+    int sizes[MAX_ITEMS];
+    uint8_t seen[MAX_ITEMS][32];
+    fn_status status;
+} device;
+
+static struct {
+    struct fn_batch_item item;
+    uint8_t crop[FN_CROP_SIZE];
+    float embedding[2];
+    atomic_bool gone;
+    fn_status status;
+    int done; /* times; guarded by the device's lock */
+} jobs[MAX_ITEMS];
+
+static struct fn_batcher *batcher;
+
+static fn_status run(void *context, const uint8_t *crops, int n, float *embeddings,
+                     struct fn_error *err) {
+    (void)context;
+    fn_status status = FN_OK;
+    pthread_mutex_lock(&device.lock);
+    device.running++;
+    pthread_cond_broadcast(&device.changed);
+    while (device.permits == 0) pthread_cond_wait(&device.changed, &device.lock);
+    device.permits--;
+    device.running--;
+    for (int i = 0; i < n; i++) {
+        uint8_t byte = crops[(size_t)i * FN_CROP_SIZE];
+        device.seen[device.n_batches][i] = byte;
+        embeddings[2 * i] = byte;
+        embeddings[2 * i + 1] = crops[(size_t)(i + 1) * FN_CROP_SIZE - 1];
+        if (byte == NO_UNIT) status = fn_fail(err, FN_NOT_UNIT, "picture %d", i);
+    }
+    device.sizes[device.n_batches++] = n;
+    if (device.status != FN_OK) status = fn_fail(err, device.status, "as told");
+    pthread_mutex_unlock(&device.lock);
+    return status;
+}
+
+static void note_done(struct fn_batch_item *item, fn_status status) {
+    pthread_mutex_lock(&device.lock);
+    size_t i = (size_t)item->context;
+    jobs[i].status = status;
+    jobs[i].done++;
+    pthread_cond_broadcast(&device.changed);
+    pthread_mutex_unlock(&device.lock);
+}
+
+static int begin(void **state) {
+    (void)state;
+    struct fn_error err;
+    struct fn_batcher_options options = {
+        .run = run, .embedding_size = 2, .max_batch = 4, .max_queue = 8};
+    memset(&device, 0, sizeof device);
+    memset(jobs, 0, sizeof jobs);
+    (void)pthread_mutex_init(&device.lock, NULL);
+    (void)pthread_cond_init(&device.changed, NULL);
+    return fn_batcher_new(&options, &batcher, &err);
+}
+
+static void permit(int n) {
+    pthread_mutex_lock(&device.lock);
+    device.permits += n;
+    pthread_cond_broadcast(&device.changed);
+    pthread_mutex_unlock(&device.lock);
+}
+
+static int end(void **state) {
+    (void)state;
+    permit(1000);
+    fn_batcher_free(batcher);
+    return 0;
+}
+
+static fn_status submit(int i, int n) {
+    struct fn_batch_item *items[MAX_ITEMS];
+    struct fn_error err;
+    for (int k = i; k < i + n; k++) {
+        if (jobs[k].crop[0] == 0) memset(jobs[k].crop, k + 1, FN_CROP_SIZE);
+        jobs[k].item.crop = jobs[k].crop;
+        jobs[k].item.embedding = jobs[k].embedding;
+        jobs[k].item.gone = &jobs[k].gone;
+        jobs[k].item.done = note_done;
+        jobs[k].item.context = (void *)(size_t)k;
+        if (jobs[k].item.deadline_ns == 0) jobs[k].item.deadline_ns = INT64_MAX;
+        items[k - i] = &jobs[k].item;
+    }
+    return fn_batcher_submit(batcher, items, n, &err);
+}
+
+static void wait_running(void) {
+    pthread_mutex_lock(&device.lock);
+    while (!device.running) pthread_cond_wait(&device.changed, &device.lock);
+    pthread_mutex_unlock(&device.lock);
+}
+
+static void wait_done(int i) {
+    pthread_mutex_lock(&device.lock);
+    while (!jobs[i].done) pthread_cond_wait(&device.changed, &device.lock);
+    pthread_mutex_unlock(&device.lock);
+}
+
+static void what_comes_while_the_device_is_busy_is_the_next_batch(void **state) {
+    (void)state;
+    assert_int_equal(submit(0, 1), FN_OK);
+    wait_running();
+    for (int i = 1; i < 8; i++) assert_int_equal(submit(i, 1), FN_OK);
+    permit(3);
+    for (int i = 0; i < 8; i++) wait_done(i);
+    assert_int_equal(device.n_batches, 3);
+    assert_int_equal(device.sizes[0], 1);
+    assert_int_equal(device.sizes[1], 4);
+    assert_int_equal(device.sizes[2], 3);
+    for (int i = 0; i < 4; i++) assert_int_equal(device.seen[1][i], i + 2);
+    for (int i = 0; i < 3; i++) assert_int_equal(device.seen[2][i], i + 6);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(jobs[i].status, FN_OK);
+        assert_int_equal(jobs[i].done, 1);
+        assert_true(jobs[i].embedding[0] == (float)(i + 1));
+        assert_true(jobs[i].embedding[1] == (float)(i + 1));
+    }
+    assert_int_equal(jobs[3].item.batch_size, 4);
+}
+
+static void a_full_queue_takes_all_of_a_request_or_none(void **state) {
+    (void)state;
+    struct fn_batcher_stats stats;
+    assert_int_equal(submit(0, 1), FN_OK);
+    wait_running();
+    assert_int_equal(submit(1, 7), FN_OK);
+    assert_int_equal(submit(8, 2), FN_OVERLOADED);
+    assert_int_equal(submit(8, 1), FN_OK);
+    assert_int_equal(submit(9, 1), FN_OVERLOADED);
+    fn_batcher_get_stats(batcher, &stats);
+    assert_int_equal(stats.queued, 8);
+    permit(10);
+    for (int i = 0; i < 9; i++) wait_done(i);
+    assert_int_equal(jobs[9].done, 0);
+}
+
+static void expired_and_abandoned_work_is_not_computed(void **state) {
+    (void)state;
+    assert_int_equal(submit(0, 1), FN_OK);
+    wait_running();
+    jobs[1].item.deadline_ns = fn_now_ns() - 1;
+    atomic_store(&jobs[2].gone, true);
+    assert_int_equal(submit(1, 3), FN_OK);
+    permit(2);
+    for (int i = 0; i < 4; i++) wait_done(i);
+    assert_int_equal(jobs[1].status, FN_DEADLINE_EXCEEDED);
+    assert_int_equal(jobs[2].status, FN_DEADLINE_EXCEEDED);
+    assert_int_equal(jobs[3].status, FN_OK);
+    assert_int_equal(device.n_batches, 2);
+    assert_int_equal(device.sizes[1], 1);
+    assert_int_equal(device.seen[1][0], 4);
+}
+
+static void one_picture_without_an_embedding_fails_alone(void **state) {
+    (void)state;
+    assert_int_equal(submit(0, 1), FN_OK);
+    wait_running();
+    memset(jobs[2].crop, NO_UNIT, FN_CROP_SIZE);
+    assert_int_equal(submit(1, 3), FN_OK);
+    permit(10);
+    for (int i = 0; i < 4; i++) wait_done(i);
+    assert_int_equal(jobs[1].status, FN_OK);
+    assert_int_equal(jobs[2].status, FN_NOT_UNIT);
+    assert_int_equal(jobs[3].status, FN_OK);
+    assert_true(jobs[1].embedding[0] == 2);
+    assert_true(jobs[3].embedding[0] == 4);
+}
+
+static void a_failing_device_fails_the_batch_and_is_remembered(void **state) {
+    (void)state;
+    struct fn_batcher_stats stats;
+    device.status = FN_DEVICE_FAILED;
+    permit(1);
+    assert_int_equal(submit(0, 2), FN_OK);
+    wait_done(0);
+    wait_done(1);
+    assert_int_equal(jobs[1].status, FN_DEVICE_FAILED);
+    fn_batcher_get_stats(batcher, &stats);
+    assert_int_equal(stats.last_status, FN_DEVICE_FAILED);
+    pthread_mutex_lock(&device.lock);
+    device.status = FN_OK;
+    pthread_mutex_unlock(&device.lock);
+    permit(1);
+    assert_int_equal(submit(2, 1), FN_OK);
+    wait_done(2);
+    fn_batcher_get_stats(batcher, &stats);
+    assert_int_equal(stats.last_status, FN_OK);
+}
+
+static void stopping_computes_what_waits_and_takes_no_more(void **state) {
+    (void)state;
+    assert_int_equal(submit(0, 1), FN_OK);
+    wait_running();
+    assert_int_equal(submit(1, 6), FN_OK);
+    permit(3);
+    fn_batcher_stop(batcher);
+    for (int i = 0; i < 7; i++) {
+        assert_int_equal(jobs[i].done, 1);
+        assert_int_equal(jobs[i].status, FN_OK);
+    }
+    assert_int_equal(submit(7, 1), FN_DRAINING);
+    assert_int_equal(jobs[7].done, 0);
+}
+
+static void the_wait_is_guessed_from_the_batches_so_far(void **state) {
+    (void)state;
+    assert_int_equal(fn_batcher_wait_ms(batcher), 1);
+    assert_int_equal(submit(0, 1), FN_OK);
+    wait_running();
+    const struct timespec pause = fn_timespec(20 * FN_NS_PER_MS);
+    (void)nanosleep(&pause, NULL);
+    permit(1);
+    wait_done(0);
+    /* One picture took 20 ms or more, so a full batch of four is guessed at 80 or more. */
+    assert_in_range(fn_batcher_wait_ms(batcher), 80, 600000);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(what_comes_while_the_device_is_busy_is_the_next_batch),
+        TEST(a_full_queue_takes_all_of_a_request_or_none),
+        TEST(expired_and_abandoned_work_is_not_computed),
+        TEST(one_picture_without_an_embedding_fails_alone),
+        TEST(a_failing_device_fails_the_batch_and_is_remembered),
+        TEST(stopping_computes_what_waits_and_takes_no_more),
+        TEST(the_wait_is_guessed_from_the_batches_so_far),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
