@@ -36,25 +36,22 @@ static const char usage[] =
     "  --listen ADDRESS     host:port (port 0: any free one) or unix:/path\n"
     "  --device NAME        auto, reference, or part of an OpenCL platform's or device's name\n"
     "  --allow-untrained    serve a model whose embeddings mean nothing\n"
+    "  --example FILE       picture named in the curl line printed at start (face.jpg)\n"
     "  --help, --version\n";
 
 struct flags {
-    const char *config, *model, *listen, *device;
+    const char *config, *model, *listen, *device, *example;
     bool check_config, allow_untrained;
 };
 
 /* True to go on; false to exit with *ret_exit. */
 static bool read_flags(int argc, char **argv, struct flags *flags, int *ret_exit) {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check-config", no_argument, NULL, 'C'},
-        {"model", required_argument, NULL, 'm'},
-        {"listen", required_argument, NULL, 'l'},
-        {"device", required_argument, NULL, 'd'},
-        {"allow-untrained", no_argument, NULL, 'u'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},  {"check-config", no_argument, NULL, 'C'},
+        {"model", required_argument, NULL, 'm'},   {"listen", required_argument, NULL, 'l'},
+        {"device", required_argument, NULL, 'd'},  {"allow-untrained", no_argument, NULL, 'u'},
+        {"example", required_argument, NULL, 'e'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
     };
     int letter;
     *ret_exit = 0;
@@ -77,6 +74,9 @@ static bool read_flags(int argc, char **argv, struct flags *flags, int *ret_exit
             break;
         case 'u':
             flags->allow_untrained = true;
+            break;
+        case 'e':
+            flags->example = optarg;
             break;
         case 'h':
             (void)fputs(usage, stdout);
@@ -168,7 +168,8 @@ static fn_status start_http(struct fn_service *service, const struct fn_listener
 }
 
 /* The last line can be pasted into a shell as it stands. */
-static void say_ready(const struct fn_service *service, const struct fn_listener *listener) {
+static void say_ready(const struct fn_service *service, const struct fn_listener *listener,
+                      const char *example) {
     const struct fn_engine_description *engine = &service->engine_description;
     if (service->model->untrained)
         fn_log(FN_LOG_WARNING,
@@ -177,12 +178,12 @@ static void say_ready(const struct fn_service *service, const struct fn_listener
                service->model->id);
     if (listener->is_unix)
         (void)printf("facenetd " FN_VERSION " is ready on unix:%s, model %s on %s\n"
-                     "curl --unix-socket %s -F img=@face.jpg http://localhost/embed\n",
-                     listener->path, service->model->id, engine->label, listener->path);
+                     "curl --unix-socket %s -F img=@%s http://localhost/embed\n",
+                     listener->path, service->model->id, engine->label, listener->path, example);
     else
         (void)printf("facenetd " FN_VERSION " is ready on http://%s:%d, model %s on %s\n"
-                     "curl -g -F img=@face.jpg http://%s:%d/embed\n",
-                     listener->host, listener->port, service->model->id, engine->label,
+                     "curl -g -F img=@%s http://%s:%d/embed\n",
+                     listener->host, listener->port, service->model->id, engine->label, example,
                      listener->host, listener->port);
     (void)fflush(stdout);
 }
@@ -220,7 +221,7 @@ static fn_status run(const struct flags *flags, struct fn_error *err) {
     if (status == FN_OK) status = start_http(service, &listener, &http, err);
     if (status == FN_OK) {
         atomic_store(&serving, true);
-        say_ready(service, &listener);
+        say_ready(service, &listener, flags->example ? flags->example : "face.jpg");
         serve_until_told(config, service, http);
         /* Workers may hand requests back until they have ended. */
         fn_service_close(FN_TAKE(service));

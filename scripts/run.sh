@@ -18,4 +18,6 @@ if [ "$(basename "$model")" = untrained.safetensors ]; then
 ****************************************************************************************
 END
 fi
-exec "$root/build/facenetd" --model "$model" --listen "$1" "${untrained[@]}"
+cd "$root" # so that the printed line finds its picture
+exec build/facenetd --model "$model" --listen "$1" --example tests/data/pictures/444.jpg \
+    "${untrained[@]}"

@@ -75,7 +75,7 @@ static int begin(void **state) {
     memset(jobs, 0, sizeof jobs);
     (void)pthread_mutex_init(&device.lock, NULL);
     (void)pthread_cond_init(&device.changed, NULL);
-    return fn_batcher_new(&options, &batcher, &err);
+    return fn_batcher_new(&options, &batcher, &err) == FN_OK ? 0 : -1;
 }
 
 static void permit(int n) {

@@ -9,7 +9,7 @@
 static struct fn_error err;
 
 static int begin(void **state) {
-    return fn_config_new((struct fn_config **)state, &err);
+    return fn_config_new((struct fn_config **)state, &err) == FN_OK ? 0 : -1;
 }
 
 static int end(void **state) {
