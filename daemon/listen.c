@@ -30,8 +30,8 @@ static bool is_loopback(const struct sockaddr *address) {
 static bool split(const char *listen, char host[64], char port[8]) {
     const char *colon = strrchr(listen, ':');
     if (!colon || strlen(colon + 1) < 1 || strlen(colon + 1) > 5) return false;
-    if (strspn(colon + 1, "0123456789") != strlen(colon + 1) || atoi(colon + 1) > 65535)
-        return false;
+    if (strspn(colon + 1, "0123456789") != strlen(colon + 1)) return false;
+    if (strtol(colon + 1, NULL, 10) > 65535) return false; /* five digits at most */
     size_t size = (size_t)(colon - listen);
     if (size >= 2 && listen[0] == '[' && listen[size - 1] == ']') {
         listen++;
@@ -56,7 +56,7 @@ static fn_status note_address(struct fn_listener *listener, struct fn_error *err
         return fn_fail(err, FN_IO, "cannot read the address listened on");
     (void)snprintf(listener->host, sizeof listener->host,
                    address.ss_family == AF_INET6 ? "[%s]" : "%s", host);
-    listener->port = atoi(port);
+    listener->port = (int)strtol(port, NULL, 10);
     return FN_OK;
 }
 
