@@ -91,7 +91,9 @@ void fn_base64_encode(const uint8_t *bytes, size_t size, char *ret_text) {
         if (n > 2) bits |= bytes[i + 2];
         *ret_text++ = alphabet[bits >> 18];
         *ret_text++ = alphabet[bits >> 12 & 63];
-        *ret_text++ = n > 1 ? alphabet[bits >> 6 & 63] : '=';
-        *ret_text++ = n > 2 ? alphabet[bits & 63] : '=';
+        ret_text[0] = ret_text[1] = '=';
+        if (n > 1) ret_text[0] = alphabet[bits >> 6 & 63];
+        if (n > 2) ret_text[1] = alphabet[bits & 63];
+        ret_text += 2;
     }
 }

@@ -66,14 +66,10 @@ static fn_status check_origin(const json_t *object, const struct fn_embedding_ki
                               struct fn_error *err) {
     const char *model = json_string_value(json_object_get(object, "model"));
     const char *crop = json_string_value(json_object_get(object, "crop"));
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
-        if (strcmp(key, "model") != 0 && strcmp(key, "crop") != 0 && strcmp(key, "embedding") != 0)
-            return fn_fail(err, FN_UNKNOWN_MEMBER, "has a member besides model, crop, embedding");
-    }
     if (!model || !crop || !json_object_get(object, "embedding"))
         return fn_fail(err, FN_BAD_REQUEST, "expected strings model and crop, and embedding");
+    if (json_object_size(object) != 3)
+        return fn_fail(err, FN_UNKNOWN_MEMBER, "has a member besides model, crop, embedding");
     if (strcmp(model, kind->model) != 0)
         return fn_fail(err, FN_MODEL_MISMATCH, "is of another model, this one is %s", kind->model);
     if (strcmp(crop, kind->crop) != 0)

@@ -33,36 +33,25 @@
 #include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/mailbox.h"
+#include "daemon/patience.h"
 #include "daemon/reply.h"
 #include "daemon/request.h"
 #include "engine/cleanup.h"
 
 #define SMALL_BODY         65536 /* bytes: a refused body up to this is read, to keep the connection */
 #define TICK_NS            (20 * FN_NS_PER_MS)
-#define FRESH_GRACE_NS     FN_NS_PER_S /* draining: what a client may take to send its request */
 #define LATE_GRACE_NS      (20 * FN_NS_PER_MS) /* past a deadline, for whoever works to say so */
-#define CROWDED_IDLE_NS    FN_NS_PER_S
-#define STOP_GRACE_NS      FN_NS_PER_S
-#define STATUS_CLIENT_GONE 499 /* for the log only */
-
-enum phase {
-    PHASE_IDLE,
-    PHASE_HEADERS,
-    PHASE_BODY,
-    PHASE_WORK,    /* suspended: somebody else works on the request */
-    PHASE_RESUMED, /* the reply is there, MHD has not asked for it yet */
-    PHASE_REPLY,
-};
+#define STATUS_CLIENT_GONE 499                 /* for the log only */
 
 struct fn_http_connection {
     struct fn_http_lane *lane;
     struct fn_http_connection *next, **link; /* list of the lane */
     struct MHD_Connection *mhd;
     int fd;
-    enum phase phase;
+    enum fn_phase phase;
     int64_t phase_started_ns;
     struct fn_http_request *request; /* NULL when idle */
-    size_t received;                 /* bytes of body, kept or dropped */
+    size_t moved;                    /* bytes of body, kept or dropped; of the reply */
     struct fn_error refusal;         /* FN_OK, or the answer once the body has been read */
     bool fresh;                      /* no request has come yet */
     bool hang_up;                    /* close without a reply when resumed */
@@ -91,7 +80,7 @@ struct fn_http {
     struct fn_http_lane *lanes;
 };
 
-static void enter(struct fn_http_connection *c, enum phase phase) {
+static void enter(struct fn_http_connection *c, enum fn_phase phase) {
     c->phase = phase;
     c->phase_started_ns = fn_now_ns();
 }
@@ -122,8 +111,8 @@ static enum MHD_Result send_reply(struct fn_http_connection *c) {
               MHD_YES;
     if (atomic_load(&c->lane->http->draining))
         ok &= MHD_add_response_header(response, "Connection", "close") == MHD_YES;
-    enter(c, PHASE_REPLY);
-    c->received = size;
+    enter(c, FN_PHASE_REPLY);
+    c->moved = size;
     ok = ok && MHD_queue_response(c->mhd, (unsigned)reply->status, response) == MHD_YES;
     MHD_destroy_response(response);
     return ok ? MHD_YES : MHD_NO;
@@ -144,9 +133,9 @@ static void *begin_request(void *cls, const char *target, struct MHD_Connection 
     if (!c) return NULL;
     c->request = fn_request_new(target, &lane->http->inflight);
     c->refusal.status = FN_OK;
-    c->received = 0;
+    c->moved = 0;
     c->fresh = false;
-    enter(c, PHASE_HEADERS);
+    enter(c, FN_PHASE_HEADERS);
     if (c->request) {
         c->request->lane = lane;
         c->request->connection = c;
@@ -196,13 +185,13 @@ static enum MHD_Result take_headers(struct fn_http_connection *c, const char *me
         if (!small) return send_problem(c, &err);
         c->refusal = err;
     }
-    enter(c, PHASE_BODY);
+    enter(c, FN_PHASE_BODY);
     return MHD_YES;
 }
 
 static enum MHD_Result take_body(struct fn_http_connection *c, const char *bytes, size_t size) {
     const struct fn_http_options *options = &c->lane->http->options;
-    c->received += size;
+    c->moved += size;
     if (c->refusal.status == FN_OK) {
         if (fn_request_append_body(c->request, bytes, size, options->max_body,
                                    options->max_inflight_bytes, &c->refusal) != FN_OK)
@@ -210,7 +199,7 @@ static enum MHD_Result take_body(struct fn_http_connection *c, const char *bytes
         return MHD_YES;
     }
     /* MHD takes no reply before the end of a body: read on to deliver it, but not for ever. */
-    return c->received > 2 * options->max_body ? MHD_NO : MHD_YES;
+    return c->moved > 2 * options->max_body ? MHD_NO : MHD_YES;
 }
 
 static void watch_for_hangup(struct fn_http_connection *c) {
@@ -226,7 +215,7 @@ static enum MHD_Result serve(struct fn_http_connection *c) {
     c->request->deadline_ns = fn_now_ns() + options->deadline_ms * FN_NS_PER_MS;
     if (options->handlers.serve(options->handlers.context, c->request)) return send_reply(c);
     /* The request may be finished by now, but this thread is the one that will resume it. */
-    enter(c, PHASE_WORK);
+    enter(c, FN_PHASE_WORK);
     MHD_suspend_connection(c->mhd);
     watch_for_hangup(c);
     return MHD_YES;
@@ -238,14 +227,14 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char 
     struct fn_http_connection *c = connection_of(mhd);
     (void)cls, (void)url, (void)request_context;
     if (!c || !c->request) return MHD_NO;
-    if (c->phase == PHASE_HEADERS) return take_headers(c, method, version);
-    if (c->phase == PHASE_BODY) {
+    if (c->phase == FN_PHASE_HEADERS) return take_headers(c, method, version);
+    if (c->phase == FN_PHASE_BODY) {
         if (*upload_size == 0) return serve(c);
         size_t size = *upload_size;
         *upload_size = 0;
         return take_body(c, upload, size);
     }
-    if (c->phase != PHASE_RESUMED || c->hang_up) return MHD_NO;
+    if (c->phase != FN_PHASE_RESUMED || c->hang_up) return MHD_NO;
     return send_reply(c);
 }
 
@@ -261,7 +250,7 @@ static void end_request(void *cls, struct MHD_Connection *mhd, void **request_co
         handlers->done(handlers->context, request,
                        code == MHD_REQUEST_TERMINATED_COMPLETED_OK && !c->hang_up);
     fn_request_free(request);
-    enter(c, PHASE_IDLE);
+    enter(c, FN_PHASE_IDLE);
 }
 
 static void note_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
@@ -291,14 +280,14 @@ static void note_connection(void *cls, struct MHD_Connection *mhd, void **socket
     if (c->next) c->next->link = &c->next;
     lane->connections = c;
     lane->n_connections++;
-    enter(c, PHASE_IDLE);
+    enter(c, FN_PHASE_IDLE);
 }
 
 /* ---- the lane's thread ------------------------------------------------------------------- */
 
 static void resume(struct fn_http_connection *c) {
     (void)epoll_ctl(c->lane->watch, EPOLL_CTL_DEL, c->fd, NULL);
-    enter(c, PHASE_RESUMED);
+    enter(c, FN_PHASE_RESUMED);
     MHD_resume_connection(c->mhd);
 }
 
@@ -339,30 +328,18 @@ static void abandon_departed(struct fn_http_lane *lane) {
     for (int i = 0; i < n; i++) abandon(events[i].data.ptr, NULL);
 }
 
-/* When this phase of the connection has taken too long. */
-static int64_t phase_limit_ns(const struct fn_http_connection *c) {
+static int64_t patience_ns(const struct fn_http_connection *c) {
     const struct fn_http *http = c->lane->http;
-    const struct fn_http_options *options = &http->options;
-    bool draining = atomic_load(&http->draining), stopping = atomic_load(&http->stopping);
-    bool crowded = c->lane->n_connections * options->lanes > options->max_connections / 8 * 7;
-    int64_t ms = FN_NS_PER_MS, moved = (int64_t)c->received;
-    switch (c->phase) {
-    case PHASE_IDLE:
-        if (stopping) return 0;
-        if (c->fresh) return draining ? FRESH_GRACE_NS : options->header_timeout_ms * ms;
-        if (draining) return 0;
-        return crowded ? CROWDED_IDLE_NS : options->idle_timeout_ms * ms;
-    case PHASE_HEADERS:
-        return stopping ? 0 : options->header_timeout_ms * ms;
-    case PHASE_BODY:
-    case PHASE_REPLY:
-        if (stopping) return STOP_GRACE_NS;
-        return options->body_timeout_ms * ms + moved * 1000 / options->min_rate * ms;
-    case PHASE_WORK:
-    case PHASE_RESUMED:
-        break;
-    }
-    return INT64_MAX;
+    struct fn_patience patience = {
+        .phase = c->phase,
+        .moved = c->moved,
+        .fresh = c->fresh,
+        .crowded =
+            c->lane->n_connections * http->options.lanes > http->options.max_connections / 8 * 7,
+        .draining = atomic_load(&http->draining),
+        .stopping = atomic_load(&http->stopping),
+    };
+    return fn_patience_ns(&patience, &http->options);
 }
 
 static void keep_time(struct fn_http_lane *lane, int64_t now) {
@@ -371,11 +348,11 @@ static void keep_time(struct fn_http_lane *lane, int64_t now) {
     (void)fn_fail(&late, FN_DEADLINE_EXCEEDED, "no answer was ready within the deadline");
     (void)fn_fail(&stopped, FN_DRAINING, "the server stopped before the answer was ready");
     for (struct fn_http_connection *c = lane->connections; c; c = c->next) {
-        if (c->phase == PHASE_WORK && stopping)
+        if (c->phase == FN_PHASE_WORK && stopping)
             abandon(c, &stopped);
-        else if (c->phase == PHASE_WORK && now > c->request->deadline_ns + LATE_GRACE_NS)
+        else if (c->phase == FN_PHASE_WORK && now > c->request->deadline_ns + LATE_GRACE_NS)
             abandon(c, &late);
-        else if (now - c->phase_started_ns > phase_limit_ns(c))
+        else if (now - c->phase_started_ns > patience_ns(c))
             (void)shutdown(c->fd, SHUT_RDWR); /* MHD sees the end of the stream and closes */
     }
 }

@@ -30,8 +30,8 @@ static bool is_loopback(const struct sockaddr *address) {
 static bool split(const char *listen, char host[64], char port[8]) {
     const char *colon = strrchr(listen, ':');
     if (!colon || strlen(colon + 1) < 1 || strlen(colon + 1) > 5) return false;
-    if (strspn(colon + 1, "0123456789") != strlen(colon + 1) || strtol(colon + 1, NULL, 10) > 65535)
-        return false;
+    if (strspn(colon + 1, "0123456789") != strlen(colon + 1)) return false;
+    if (strtol(colon + 1, NULL, 10) > 65535) return false; /* five digits at most */
     size_t size = (size_t)(colon - listen);
     if (size >= 2 && listen[0] == '[' && listen[size - 1] == ']') {
         listen++;

@@ -166,7 +166,8 @@ static bool decode(char *text, size_t *size) {
     size_t used = 0;
     for (size_t i = 0; i < *size; i++) {
         if (text[i] != '%') {
-            text[used++] = text[i] == '+' ? ' ' : text[i];
+            if (text[i] == '+') text[i] = ' ';
+            text[used++] = text[i];
             continue;
         }
         if (*size - i < 3 || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0) return false;

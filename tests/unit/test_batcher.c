@@ -23,7 +23,7 @@ static struct {
     fn_status status;
 } device;
 
-static struct {
+static struct job {
     struct fn_batch_item item;
     uint8_t crop[FN_CROP_SIZE];
     float embedding[2];
@@ -47,8 +47,8 @@ static fn_status run(void *context, const uint8_t *crops, int n, float *embeddin
     for (int i = 0; i < n; i++) {
         uint8_t byte = crops[(size_t)i * FN_CROP_SIZE];
         device.seen[device.n_batches][i] = byte;
-        embeddings[2 * i] = byte;
-        embeddings[2 * i + 1] = crops[(size_t)(i + 1) * FN_CROP_SIZE - 1];
+        *embeddings++ = byte;
+        *embeddings++ = crops[(size_t)(i + 1) * FN_CROP_SIZE - 1];
         if (byte == NO_UNIT) status = fn_fail(err, FN_NOT_UNIT, "picture %d", i);
     }
     device.sizes[device.n_batches++] = n;
@@ -59,9 +59,9 @@ static fn_status run(void *context, const uint8_t *crops, int n, float *embeddin
 
 static void note_done(struct fn_batch_item *item, fn_status status) {
     pthread_mutex_lock(&device.lock);
-    size_t i = (size_t)item->context;
-    jobs[i].status = status;
-    jobs[i].done++;
+    struct job *job = item->context;
+    job->status = status;
+    job->done++;
     pthread_cond_broadcast(&device.changed);
     pthread_mutex_unlock(&device.lock);
 }
@@ -101,7 +101,7 @@ static fn_status submit(int i, int n) {
         jobs[k].item.embedding = jobs[k].embedding;
         jobs[k].item.gone = &jobs[k].gone;
         jobs[k].item.done = note_done;
-        jobs[k].item.context = (void *)(size_t)k;
+        jobs[k].item.context = &jobs[k];
         if (jobs[k].item.deadline_ns == 0) jobs[k].item.deadline_ns = INT64_MAX;
         items[k - i] = &jobs[k].item;
     }

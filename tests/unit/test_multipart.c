@@ -7,7 +7,7 @@
 #include "daemon/multipart.h"
 #include "tests/unit/support/cmocka_all.h"
 
-#define TYPE "multipart/form-data; boundary=XX"
+#define TYPE "multipart/form-data; boundary=AB"
 #define NAME "Content-Disposition: form-data; name="
 
 static struct fn_part parts[FN_MAX_PARTS];
@@ -34,10 +34,10 @@ static void assert_part(int i, const char *name, const char *data) {
 
 static void parts_come_in_order(void **state) {
     (void)state;
-    assert_int_equal(parse(TYPE, "--XX\r\n" NAME "\"a\"\r\n\r\none\r\n"
-                                 "--XX\r\n" NAME "b; filename=\"f;\\\"\"\r\nX: y\r\n\r\n\r\n"
-                                 "--XX\r\nX: y\r\ncontent-disposition:form-data ; NAME=\"c d\"\r\n"
-                                 "\r\n\r\n\r\n\r\n--XX--\r\n"),
+    assert_int_equal(parse(TYPE, "--AB\r\n" NAME "\"a\"\r\n\r\none\r\n"
+                                 "--AB\r\n" NAME "b; filename=\"f;\\\"\"\r\nX: y\r\n\r\n\r\n"
+                                 "--AB\r\nX: y\r\ncontent-disposition:form-data ; NAME=\"c d\"\r\n"
+                                 "\r\n\r\n\r\n\r\n--AB--\r\n"),
                      FN_OK);
     assert_int_equal(n_parts, 3);
     assert_part(0, "a", "one");
@@ -49,41 +49,41 @@ static void parts_come_in_order(void **state) {
 
 static void preamble_epilogue_padding_and_lookalikes_are_no_parts(void **state) {
     (void)state;
-    assert_int_equal(parse("Multipart/Form-Data;charset=x; Boundary=\"XX\"",
-                           "hello\r\n--XXY\r\n--XX\t \r\n" NAME "\"a\"\r\n\r\n"
-                           "x\r\n--XXX\r\n--X\r\n --XX\r\n--XX-\r\n\r\n--XX-- \r\nbye\r\n--XX\r\n"),
+    assert_int_equal(parse("Multipart/Form-Data;charset=x; Boundary=\"AB\"",
+                           "hello\r\n--ABY\r\n--AB\t \r\n" NAME "\"a\"\r\n\r\n"
+                           "x\r\n--ABX\r\n--X\r\n --AB\r\n--AB-\r\n\r\n--AB-- \r\nbye\r\n--AB\r\n"),
                      FN_OK);
     assert_int_equal(n_parts, 1);
-    assert_part(0, "a", "x\r\n--XXX\r\n--X\r\n --XX\r\n--XX-\r\n");
+    assert_part(0, "a", "x\r\n--ABX\r\n--X\r\n --AB\r\n--AB-\r\n");
 }
 
 static void a_form_may_be_empty(void **state) {
     (void)state;
-    assert_int_equal(parse(TYPE, "--XX--"), FN_OK);
+    assert_int_equal(parse(TYPE, "--AB--"), FN_OK);
     assert_int_equal(n_parts, 0);
-    assert_int_equal(parse(TYPE, "--XX--\r\n"), FN_OK);
+    assert_int_equal(parse(TYPE, "--AB--\r\n"), FN_OK);
 }
 
 static void malformed_forms_are_refused(void **state) {
     (void)state;
     static const char *const wrong[] = {
         "",
-        "--XX",
-        "--XX\r\n",
-        "--XX\n" NAME "\"a\"\n\nx\n--XX--\n",
-        "--XX\r\n--XX--\r\n",
-        "--XX\r\n" NAME "\"a\"\r\n\r\nx",
-        "--XX\r\n" NAME "\"a\"\r\n\r\nx--XX--\r\n",
-        "--XX\r\n" NAME "\"a\"\r\n\r\nx\r\n--XX",
-        "--XX\r\n" NAME "\"a\"\r\n--XX--\r\n",
-        "--XX\r\n" NAME "\"a\r\n\r\nx\r\n--XX--\r\n",
-        "--XX\r\n" NAME "\"\"\r\n\r\nx\r\n--XX--\r\n",
-        "--XX\r\n" NAME "\"a\"; name=b\r\n\r\nx\r\n--XX--\r\n",
-        "--XX\r\n" NAME "\"a\" b\r\n\r\nx\r\n--XX--\r\n",
-        "--XX\r\nContent-Disposition: form-data\r\n\r\nx\r\n--XX--\r\n",
-        "--XX\r\nContent-Disposition: attachment; name=a\r\n\r\nx\r\n--XX--\r\n",
-        "--XX\r\n\r\nx\r\n--XX--\r\n",
-        "--XX\r\n" NAME "a\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--XX--\r\n",
+        "--AB",
+        "--AB\r\n",
+        "--AB\n" NAME "\"a\"\n\nx\n--AB--\n",
+        "--AB\r\n--AB--\r\n",
+        "--AB\r\n" NAME "\"a\"\r\n\r\nx",
+        "--AB\r\n" NAME "\"a\"\r\n\r\nx--AB--\r\n",
+        "--AB\r\n" NAME "\"a\"\r\n\r\nx\r\n--AB",
+        "--AB\r\n" NAME "\"a\"\r\n--AB--\r\n",
+        "--AB\r\n" NAME "\"a\r\n\r\nx\r\n--AB--\r\n",
+        "--AB\r\n" NAME "\"\"\r\n\r\nx\r\n--AB--\r\n",
+        "--AB\r\n" NAME "\"a\"; name=b\r\n\r\nx\r\n--AB--\r\n",
+        "--AB\r\n" NAME "\"a\" b\r\n\r\nx\r\n--AB--\r\n",
+        "--AB\r\nContent-Disposition: form-data\r\n\r\nx\r\n--AB--\r\n",
+        "--AB\r\nContent-Disposition: attachment; name=a\r\n\r\nx\r\n--AB--\r\n",
+        "--AB\r\n\r\nx\r\n--AB--\r\n",
+        "--AB\r\n" NAME "a\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--AB--\r\n",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         if (parse(TYPE, wrong[i]) != FN_BAD_REQUEST) fail_msg("accepted: %s", wrong[i]);
@@ -98,13 +98,13 @@ static void boundaries_have_1_to_70_characters_and_come_once(void **state) {
                                         "multipart/form-data; boundary",
                                         "multipart/form-data; boundary=",
                                         "multipart/form-data; boundary=\"\"",
-                                        "multipart/form-data; boundary=\"XX",
-                                        "multipart/form-data; boundary=XX; boundary=XX"};
+                                        "multipart/form-data; boundary=\"AB",
+                                        "multipart/form-data; boundary=AB; boundary=AB"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        assert_int_equal(parse(wrong[i], "--XX--"), FN_BAD_REQUEST);
+        assert_int_equal(parse(wrong[i], "--AB--"), FN_BAD_REQUEST);
     size_t start = strlen(type);
     memset(type + start, 'b', 71);
-    assert_int_equal(parse(type, "--XX--"), FN_BAD_REQUEST);
+    assert_int_equal(parse(type, "--AB--"), FN_BAD_REQUEST);
     type[start + 70] = '\0';
     char body[80] = "--";
     memset(body + 2, 'b', 70);
@@ -114,15 +114,15 @@ static void boundaries_have_1_to_70_characters_and_come_once(void **state) {
 
 static void too_many_parts_are_refused(void **state) {
     (void)state;
-    static const char part[] = "--XX\r\n" NAME "a\r\n\r\nx\r\n";
+    static const char part[] = "--AB\r\n" NAME "a\r\n\r\nx\r\n";
     char body[(FN_MAX_PARTS + 1) * sizeof part + 16] = "";
     for (int i = 0; i < FN_MAX_PARTS; i++) memcpy(body + strlen(body), part, sizeof part);
     char *end = body + strlen(body);
-    memcpy(end, "--XX--", 7);
+    memcpy(end, "--AB--", 7);
     assert_int_equal(parse(TYPE, body), FN_OK);
     assert_int_equal(n_parts, FN_MAX_PARTS);
     memcpy(end, part, sizeof part);
-    memcpy(end + strlen(part), "--XX--", 7);
+    memcpy(end + strlen(part), "--AB--", 7);
     assert_int_equal(parse(TYPE, body), FN_TOO_MANY_PICTURES);
 }
 
