@@ -27,6 +27,7 @@ struct fn_cl {
     cl_context context;
     cl_command_queue queue;
     cl_program program;
+    char key[FN_SHA256_HEX_SIZE]; /* of the program in the cache; "" when it need not be stored */
     bool profile;
     int n_kernels, n_buffers;
     cl_kernel kernels[MAX_HANDLES];
@@ -277,16 +278,10 @@ static fn_status fail_build(struct fn_cl *cl, cl_int code, struct fn_error *err)
                    code, cl->device_name, (int)strcspn(line, "\r\n"), line);
 }
 
-static void drop_program(struct fn_cl *cl) {
-    if (cl->program) (void)clReleaseProgram(cl->program);
-    cl->program = NULL;
-}
-
-static bool load_program(struct fn_cl *cl, const char *options, const char *cache_dir,
-                         const char *key) {
+static bool load_program(struct fn_cl *cl, const char *options, const char *cache_dir) {
     FN_CLEANUP_FREE uint8_t *binary = NULL;
     size_t size;
-    if (!fn_program_cache_load(cache_dir, key, &binary, &size)) return false;
+    if (!fn_program_cache_load(cache_dir, cl->key, &binary, &size)) return false;
     const unsigned char *binaries[] = {binary};
     cl_int status, code;
     cl->program =
@@ -294,13 +289,31 @@ static bool load_program(struct fn_cl *cl, const char *options, const char *cach
     if (code == CL_SUCCESS && status == CL_SUCCESS &&
         clBuildProgram(cl->program, 1, &cl->device, options, NULL, NULL) == CL_SUCCESS)
         return true;
-    drop_program(cl); /* a driver that no longer takes its own binary: build from source */
+    /* A driver that no longer takes its own binary: build from source. */
+    if (cl->program) (void)clReleaseProgram(cl->program);
+    cl->program = NULL;
     return false;
 }
 
-static void store_program(struct fn_cl *cl, const char *cache_dir, const char *key) {
+fn_status fn_cl_build(struct fn_cl *cl, const char *source, const char *options,
+                      const char *cache_dir, struct fn_error *err) {
+    if (cache_dir && make_key(cl, source, options, cl->key) &&
+        load_program(cl, options, cache_dir)) {
+        cl->key[0] = '\0';
+        return FN_OK;
+    }
+    cl_int code;
+    cl->program = clCreateProgramWithSource(cl->context, 1, &source, NULL, &code);
+    fn_status status = check(code, "clCreateProgramWithSource", err);
+    if (status != FN_OK) return status;
+    code = clBuildProgram(cl->program, 1, &cl->device, options, NULL, NULL);
+    return code == CL_SUCCESS ? FN_OK : fail_build(cl, code, err);
+}
+
+void fn_cl_store_program(struct fn_cl *cl, const char *cache_dir) {
     size_t size = 0;
-    if (clGetProgramInfo(cl->program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) !=
+    if (!cache_dir || !cl->key[0] ||
+        clGetProgramInfo(cl->program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) !=
             CL_SUCCESS ||
         size == 0)
         return;
@@ -308,22 +321,7 @@ static void store_program(struct fn_cl *cl, const char *cache_dir, const char *k
     unsigned char *binaries[] = {binary};
     if (binary && clGetProgramInfo(cl->program, CL_PROGRAM_BINARIES, sizeof binaries, binaries,
                                    NULL) == CL_SUCCESS)
-        fn_program_cache_store(cache_dir, key, binary, size);
-}
-
-fn_status fn_cl_build(struct fn_cl *cl, const char *source, const char *options,
-                      const char *cache_dir, struct fn_error *err) {
-    char key[FN_SHA256_HEX_SIZE];
-    bool cached = cache_dir && make_key(cl, source, options, key);
-    if (cached && load_program(cl, options, cache_dir, key)) return FN_OK;
-    cl_int code;
-    cl->program = clCreateProgramWithSource(cl->context, 1, &source, NULL, &code);
-    fn_status status = check(code, "clCreateProgramWithSource", err);
-    if (status != FN_OK) return status;
-    code = clBuildProgram(cl->program, 1, &cl->device, options, NULL, NULL);
-    if (code != CL_SUCCESS) return fail_build(cl, code, err);
-    if (cached) store_program(cl, cache_dir, key);
-    return FN_OK;
+        fn_program_cache_store(cache_dir, cl->key, binary, size);
 }
 
 fn_status fn_cl_kernel(struct fn_cl *cl, const char *name, int *ret_kernel, struct fn_error *err) {

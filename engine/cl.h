@@ -35,10 +35,15 @@ void fn_cl_close(struct fn_cl *cl);
 
 const struct fn_cl_info *fn_cl_info(const struct fn_cl *cl);
 
-/* Build the device's program from source, or take it from cache_dir (NULL: no cache) if it was
- * built there before from the same source with the same options for the same device and driver. */
+/* Build the device's program from source, or take it from cache_dir (NULL: no cache) if one was
+ * stored there that was built from the same source with the same options for the same device and
+ * driver. */
 FN_MUST fn_status fn_cl_build(struct fn_cl *cl, const char *source, const char *options,
                               const char *cache_dir, struct fn_error *err);
+
+/* Store the program in cache_dir, unless that is where it comes from. To be called after each
+ * kernel has run: some drivers (pocl) finish compiling only then. */
+void fn_cl_store_program(struct fn_cl *cl, const char *cache_dir);
 
 /* Find a kernel of the program. */
 FN_MUST fn_status fn_cl_kernel(struct fn_cl *cl, const char *name, int *ret_kernel,

@@ -176,28 +176,6 @@ static fn_status allocate(struct opencl *o, bool profile, struct fn_error *err) 
     return fn_fail(err, FN_NO_MEMORY, "no memory for a batch of %d", o->max_batch);
 }
 
-static fn_status opencl_open(const struct fn_model *model, const struct fn_engine_options *options,
-                             void **ret_state, struct fn_error *err) {
-    const char *family = options->kernel_family;
-    if (family && *family && strcmp(family, "auto") != 0 && strcmp(family, FAMILY) != 0)
-        return fn_fail(err, FN_USAGE, "there is no kernel family '%.40s', expected auto or " FAMILY,
-                       family);
-    FN_CLEANUP(opencl_close) struct opencl *o = calloc(1, sizeof *o);
-    if (!o) return fn_fail(err, FN_NO_MEMORY, "no memory for the OpenCL engine");
-    o->model = model;
-    o->max_batch = options->max_batch;
-    fn_status status =
-        fn_plan_make(&model->network, options->max_batch, options->keep_tensors, &o->plan, err);
-    if (status == FN_OK) status = allocate(o, options->profile, err);
-    if (status == FN_OK) status = fn_cl_open(options->device, options->profile, &o->cl, err);
-    if (status == FN_OK) status = build_program(o, options, err);
-    if (status == FN_OK) status = move_to_device(o, err);
-    if (status != FN_OK) return status;
-    (void)snprintf(o->label, sizeof o->label, "opencl:" FAMILY ":%s", fn_cl_info(o->cl)->device);
-    *ret_state = FN_TAKE(o);
-    return FN_OK;
-}
-
 /* ---- running ---- */
 
 /* Which convolution kernel, and how many tiles each of its work-items gets. */
@@ -307,6 +285,40 @@ static fn_status opencl_run(void *state, const int8_t *input, int n, int32_t *re
     if (status == FN_OK && ret_accumulators && o->model->network.embedding_size > 0)
         return read_accumulators(o, n, ret_accumulators, err);
     return status == FN_OK ? fn_cl_finish(o->cl, err) : status;
+}
+
+/* One run of an empty picture: compilers that finish their work at the first launch do it now, and
+ * a device that cannot run the kernels fails here and not at the first request. */
+static fn_status warm_up(struct opencl *o, struct fn_error *err) {
+    const struct fn_tensor *t = &o->model->network.tensors[0];
+    FN_CLEANUP_FREE int8_t *input =
+        calloc((size_t)t->height * (size_t)t->width, (size_t)t->channels);
+    if (!input) return fn_fail(err, FN_NO_MEMORY, "no memory for a first run");
+    return opencl_run(o, input, 1, NULL, err);
+}
+
+static fn_status opencl_open(const struct fn_model *model, const struct fn_engine_options *options,
+                             void **ret_state, struct fn_error *err) {
+    const char *family = options->kernel_family;
+    if (family && *family && strcmp(family, "auto") != 0 && strcmp(family, FAMILY) != 0)
+        return fn_fail(err, FN_USAGE, "there is no kernel family '%.40s', expected auto or " FAMILY,
+                       family);
+    FN_CLEANUP(opencl_close) struct opencl *o = calloc(1, sizeof *o);
+    if (!o) return fn_fail(err, FN_NO_MEMORY, "no memory for the OpenCL engine");
+    o->model = model;
+    o->max_batch = options->max_batch;
+    fn_status status =
+        fn_plan_make(&model->network, options->max_batch, options->keep_tensors, &o->plan, err);
+    if (status == FN_OK) status = allocate(o, options->profile, err);
+    if (status == FN_OK) status = fn_cl_open(options->device, options->profile, &o->cl, err);
+    if (status == FN_OK) status = build_program(o, options, err);
+    if (status == FN_OK) status = move_to_device(o, err);
+    if (status == FN_OK) status = warm_up(o, err);
+    if (status != FN_OK) return status;
+    fn_cl_store_program(o->cl, options->cache_dir);
+    (void)snprintf(o->label, sizeof o->label, "opencl:" FAMILY ":%s", fn_cl_info(o->cl)->device);
+    *ret_state = FN_TAKE(o);
+    return FN_OK;
 }
 
 static fn_status opencl_read_tensor(void *state, int tensor, int picture, int8_t *ret_values,

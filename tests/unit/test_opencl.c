@@ -21,8 +21,8 @@
 /* How a picture is filled. */
 enum fill { FILL_RANDOM, FILL_HIGHEST, FILL_LOWEST, N_FILLS };
 
-static char cache_dir[PATH_MAX]; /* all tests share the built program */
-static const char *kernel_dir;   /* NULL, or the portable kernels */
+static char cache_dir[PATH_MAX + 64]; /* all tests share the built program */
+static const char *kernel_dir;        /* NULL, or the portable kernels */
 static bool has_device;
 
 static void need_device(void) {
@@ -355,7 +355,7 @@ static void the_real_network_passes_its_self_test(void **state) {
 /* Compilers without the wide vectors take the other spelling of dot.cl.h. */
 static void the_portable_kernels_agree_too(void **state) {
     need_device();
-    char dir[PATH_MAX], path[PATH_MAX + 64];
+    char dir[PATH_MAX + 64], path[PATH_MAX + 128];
     (void)snprintf(dir, sizeof dir, "%s", temporary_path("kernels"));
     assert_int_equal(mkdir(dir, 0700), 0);
     for (const struct fn_kernel_source *s = fn_kernel_sources; s->name; s++) {
@@ -544,7 +544,7 @@ static void a_cached_program_gives_the_same_bits_and_a_damaged_one_is_rebuilt(vo
     need_device();
     struct fn_model_draft *draft = NULL;
     struct fn_model *model = seeded_model(&draft);
-    char shared[PATH_MAX], path[PATH_MAX];
+    char shared[PATH_MAX + 64], path[PATH_MAX];
     struct stat built, kept;
     (void)snprintf(shared, sizeof shared, "%s", cache_dir);
     (void)snprintf(cache_dir, sizeof cache_dir, "%s", temporary_path("fresh-cache"));
