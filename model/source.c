@@ -100,22 +100,23 @@ fn_status fn_source_skip(struct fn_source *source, const char *name, struct fn_e
     return FN_OK;
 }
 
+static fn_status fail_unrecognised(const char *path, struct fn_error *err) {
+    char known[160] = "";
+    for (size_t i = 0; i < N_READERS; i++) {
+        size_t used = strlen(known);
+        (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", or " : "",
+                       readers[i]->about);
+    }
+    return fn_fail(err, FN_BAD_SOURCE, "%s: no trained weights found; expected %s", path, known);
+}
+
 fn_status fn_source_open(const char *path, struct fn_source **ret_source, struct fn_error *err) {
     struct stat st;
     if (stat(path, &st) != 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
-    const struct fn_source_reader *reader = NULL;
-    for (size_t i = 0; i < N_READERS && !reader; i++)
-        if (readers[i]->recognise(path)) reader = readers[i];
-    if (!reader) {
-        char known[160] = "";
-        for (size_t i = 0; i < N_READERS; i++) {
-            size_t used = strlen(known);
-            (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", or " : "",
-                           readers[i]->about);
-        }
-        return fn_fail(err, FN_BAD_SOURCE, "%s: no trained weights found; expected %s", path,
-                       known);
-    }
+    size_t which = 0;
+    while (which < N_READERS && !readers[which]->recognise(path)) which++;
+    if (which == N_READERS) return fail_unrecognised(path, err);
+    const struct fn_source_reader *reader = readers[which];
     FN_CLEANUP(fn_source_free) struct fn_source *source = NULL;
     fn_status status = fn_source_new(path, &source, err);
     if (status != FN_OK) return status;
