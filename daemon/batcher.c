@@ -12,6 +12,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/thread.h"
 #include "engine/engine.h"
 
 struct fn_batcher {
@@ -143,7 +144,7 @@ fn_status fn_batcher_new(const struct fn_batcher_options *options, struct fn_bat
     b->last = &b->first;
     (void)pthread_mutex_init(&b->lock, NULL);
     (void)pthread_cond_init(&b->changed, NULL);
-    if (pthread_create(&b->thread, NULL, submit_batches, b) != 0) {
+    if (fn_thread_start(&b->thread, submit_batches, b) != 0) {
         b->joined = true;
         fn_batcher_free(b);
         return fn_fail(err, FN_IO, "cannot start the submitter thread");

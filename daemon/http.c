@@ -36,6 +36,7 @@
 #include "daemon/patience.h"
 #include "daemon/reply.h"
 #include "daemon/request.h"
+#include "daemon/thread.h"
 #include "engine/cleanup.h"
 
 #define SMALL_BODY         65536 /* bytes: a refused body up to this is read, to keep the connection */
@@ -433,7 +434,7 @@ static fn_status start_lane(struct fn_http *http, struct fn_http_lane *lane, str
     status = open_lane(http, lane, err);
     if (status == FN_OK) {
         atomic_fetch_add(&http->running, 1);
-        if (pthread_create(&lane->thread, NULL, run_lane, lane) == 0) return FN_OK;
+        if (fn_thread_start(&lane->thread, run_lane, lane) == 0) return FN_OK;
         atomic_fetch_sub(&http->running, 1);
         MHD_stop_daemon(lane->mhd);
         status = fn_fail(err, FN_IO, "cannot start a thread");

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -190,8 +191,8 @@ static void say_ready(const struct fn_service *service, const struct fn_listener
 
 static void serve_until_told(const struct fn_config *config, struct fn_service *service,
                              struct fn_http *http) {
-    uint64_t count;
-    while (read(signalled, &count, sizeof count) < 0) continue;
+    struct pollfd told = {.fd = signalled, .events = POLLIN};
+    while (poll(&told, 1, -1) <= 0) continue;
     fn_log(FN_LOG_INFO, "event=draining");
     atomic_store(&service->draining, true);
     struct timespec delay = fn_timespec(config->drain_delay_ms * FN_NS_PER_MS);

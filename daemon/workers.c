@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "daemon/thread.h"
+
 struct queue {
     struct fn_task *first, **last;
 };
@@ -54,7 +56,7 @@ fn_status fn_workers_new(int n_threads, struct fn_workers **ret_workers, struct 
     (void)pthread_mutex_init(&workers->lock, NULL);
     (void)pthread_cond_init(&workers->changed, NULL);
     for (int i = 0; i < n_threads; i++) {
-        if (pthread_create(&workers->threads[i], NULL, work, workers) != 0) {
+        if (fn_thread_start(&workers->threads[i], work, workers) != 0) {
             fn_workers_free(workers);
             return fn_fail(err, FN_IO, "cannot start worker thread %d of %d", i + 1, n_threads);
         }
