@@ -231,8 +231,8 @@ static void calibration_chooses_as_the_rules_say(void **state) {
     uint8_t *crops = malloc((size_t)N * FN_CROP_SIZE);
     float *image = malloc(FN_CROP_SIZE * sizeof *image);
     assert_true(crops && image);
-    for (int p = 0; p < N; p++) {
-        fn_golden_picture((uint64_t)p, crops + p * FN_CROP_SIZE);
+    for (size_t p = 0; p < N; p++) {
+        fn_golden_picture(p, crops + p * FN_CROP_SIZE);
         fn_float_preprocess(FN_PREPROCESSING_FIXED, crops + p * FN_CROP_SIZE, image);
         assert_ok(fn_float_run_new(net, &runs[p], &err), err);
         assert_ok(fn_float_net_run(runs[p], image, NULL, &err), err);
