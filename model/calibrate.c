@@ -3,7 +3,7 @@
  * calibrate.c -- two passes over the pictures. The first finds each tensor's range, hence the
  * finest grid that holds all of it; below that the error cannot fall. The second sums the errors of
  * that grid and the WINDOW - 1 next finer ones, which clip; should the last one win, the window
- * moves up and the pass is repeated (it did for no network yet). */
+ * moves up and the pass is repeated. */
 #include "model/calibrate.h"
 
 #include <math.h>

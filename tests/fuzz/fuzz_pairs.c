@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * fuzz_pairs.c -- any bytes as a file of pairs. What parses must be consistent. */
+#include <stdint.h>
 #include <string.h>
 
 #include "model/lfw.h"

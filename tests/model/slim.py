@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inception-ResNet-v1 in NumPy, written from its table of layers and from nothing of ours.
 
-A network of small random weights, in the two forms that facenet-model reads (a folder of .npy files,
-a safetensors file with BatchNorm and residual scales apart), and its forward pass in float64.
+A network of small random weights, in the two forms that facenet-model reads (a folder of .npy
+files, a safetensors file with BatchNorm and residual scales apart), and its forward pass.
 """
 
 import numpy as np

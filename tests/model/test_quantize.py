@@ -212,7 +212,9 @@ def test_the_thin_network_stays_close_to_its_float_form(tool, tmp_path):
         pytest.skip("the thin network or the calibration pictures are not here")
     args = ("quantize", thin, "--calibration", people, "-o", tmp_path / "m")
     out = tool(*args, "--device", "reference").stdout
-    mean, low = (float(out.split(word)[1].split()[0].rstrip(",")) for word in ("mean", "percentile"))
+    mean, low = (
+        float(out.split(word)[1].split()[0].rstrip(",")) for word in ("mean", "percentile")
+    )
     assert mean >= 0.99 and low >= 0.96  # simulated: 0.993 and 0.968
 
 

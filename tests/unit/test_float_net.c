@@ -206,7 +206,7 @@ static void threads_change_no_bit(void **state) {
     assert_ok(fn_float_net_new(&draft->network, source, &net, &err), err);
     uint8_t *crops = malloc((size_t)N * FN_CROP_SIZE);
     assert_non_null(crops);
-    for (int i = 0; i < N; i++) fn_golden_picture((uint64_t)i, crops + i * FN_CROP_SIZE);
+    for (size_t i = 0; i < N; i++) fn_golden_picture(i, crops + i * FN_CROP_SIZE);
     float found[2][N * 24];
     for (int k = 0; k < 2; k++) {
         struct fn_embedder *embedder = NULL;

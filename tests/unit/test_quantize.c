@@ -67,6 +67,28 @@ static void clipping_can_be_worth_it(void **state) {
     assert_true(ldexp(w[0], smallest) > 127.5);
 }
 
+static void many_small_weights_outvote_an_outlier_by_two_bits(void **state) {
+    (void)state;
+    enum { N = 1 << 20 };
+    struct fn_prng prng = {12};
+    double *w = malloc(N * sizeof *w), least = INFINITY;
+    assert_non_null(w);
+    w[0] = 0.9; /* fits at f = 7 */
+    for (size_t i = 1; i < N; i++) w[i] = random_between(&prng, -0.1, 0.1);
+    int best = 0;
+    for (int f = 6; f < 12; f++) {
+        double sum = 0;
+        for (size_t i = 0; i < N; i++) sum += naive_error(w[i], f, -127);
+        if (sum < least) best = f;
+        least = fmin(least, sum);
+    }
+    int smallest, largest;
+    fn_quantize_best(w, N, &smallest, &largest);
+    assert_int_equal(smallest, best);
+    assert_true(best >= 9);
+    free(w);
+}
+
 /* A layer of two channels over three inputs, 1x1, from tensor 0 to tensor 1. */
 struct fixture {
     struct fn_source *source;
@@ -231,8 +253,8 @@ static void calibration_chooses_as_the_rules_say(void **state) {
     uint8_t *crops = malloc((size_t)N * FN_CROP_SIZE);
     float *image = malloc(FN_CROP_SIZE * sizeof *image);
     assert_true(crops && image);
-    for (int p = 0; p < N; p++) {
-        fn_golden_picture((uint64_t)p, crops + p * FN_CROP_SIZE);
+    for (size_t p = 0; p < N; p++) {
+        fn_golden_picture(p, crops + p * FN_CROP_SIZE);
         fn_float_preprocess(FN_PREPROCESSING_FIXED, crops + p * FN_CROP_SIZE, image);
         assert_ok(fn_float_run_new(net, &runs[p], &err), err);
         assert_ok(fn_float_net_run(runs[p], image, NULL, &err), err);
@@ -272,6 +294,7 @@ int main(void) {
         cmocka_unit_test(weights_take_the_least_squared_error),
         cmocka_unit_test(exact_weights_tie_and_zeros_tie_everywhere),
         cmocka_unit_test(clipping_can_be_worth_it),
+        cmocka_unit_test(many_small_weights_outvote_an_outlier_by_two_bits),
         cmocka_unit_test(the_pixels_half_step_goes_into_the_bias),
         cmocka_unit_test(the_heads_bias_counts_every_position),
         cmocka_unit_test(f_w_is_lowered_until_the_limits_hold),

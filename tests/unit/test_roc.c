@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "model/facts.h"
 #include "model/roc.h"
@@ -167,7 +168,7 @@ static void cosines_have_a_mean_and_a_low_end(void **state) {
 
 static void gnuplot_draws_whatever_the_title(void **state) {
     (void)state;
-    if (system("command -v gnuplot >/dev/null") != 0) skip();
+    if (access("/usr/bin/gnuplot", X_OK) != 0) skip();
     double same[] = {0.1, 0.25, 0.3, 0.45}, impostors[] = {0.2, 0.4, 0.5, 0.6};
     const struct fn_roc roc = {same, impostors, 4, 4};
     const struct fn_roc_curve curve = {"it's `id` \"x\"\n; system('false') $y", &roc};

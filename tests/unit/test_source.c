@@ -95,6 +95,28 @@ static void the_residual_scale_is_applied_unless_folded(void **state) {
     }
 }
 
+static void the_residual_scale_reaches_through_batchnorm(void **state) {
+    (void)state;
+    static const double kernel[] = {1, 2, 3, 4}, beta[] = {8, 12}, mean[] = {2, 3},
+                        variance[] = {3.75, 15.75};
+    struct fn_layer layer = pair_layer;
+    layer.residual = 0;
+    layer.residual_scale = 0.5;
+    struct fn_source *source = new_source();
+    source->batchnorm_epsilon = 0.25;
+    add_pair_part(source, FN_PART_KERNEL, kernel);
+    add_pair_part(source, FN_PART_BETA, beta);
+    add_pair_part(source, FN_PART_MEAN, mean);
+    add_pair_part(source, FN_PART_VARIANCE, variance);
+    struct fn_error err = {0};
+    double w[4], b[2];
+    assert_ok(fn_source_fold(source, &layer, w, b, &err), err);
+    /* scales 0.5 / 2 and 0.5 / 4; biases -2 / 4 + 0.5 * 8 and -3 / 8 + 0.5 * 12 */
+    assert_true(w[0] == 0.25 && w[1] == 0.5 && w[2] == 0.375 && w[3] == 0.5);
+    assert_true(b[0] == 3.5 && b[1] == 5.625);
+    fn_source_free(source);
+}
+
 static void strides_turn_any_order_into_ours(void **state) {
     (void)state;
     /* stored [ic][oc]: columns are output channels */
@@ -390,6 +412,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batchnorm_is_folded_in_double),
         cmocka_unit_test(the_residual_scale_is_applied_unless_folded),
+        cmocka_unit_test(the_residual_scale_reaches_through_batchnorm),
         cmocka_unit_test(strides_turn_any_order_into_ours),
         cmocka_unit_test(halves_of_every_kind_are_exact),
         cmocka_unit_test(numbers_that_are_none_are_refused_with_their_place),

@@ -132,7 +132,8 @@ static inline void naive_run(const struct fn_network *network, const struct fn_s
         }
         struct fn_error err = {0};
         size_t n = (size_t)layer->out_channels;
-        size_t window = (size_t)(layer->kernel_h * layer->kernel_w * layer->in_channels);
+        size_t window =
+            (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in_channels;
         double *weights = malloc(n * window * sizeof *weights), *bias = malloc(n * sizeof *bias);
         assert_ok(fn_source_fold(source, layer, weights, bias, &err), err);
         if (layer->op == FN_OP_CONV) {
@@ -140,7 +141,8 @@ static inline void naive_run(const struct fn_network *network, const struct fn_s
         } else {
             const struct fn_tensor *in = &network->tensors[layer->input];
             int positions = in->height * in->width;
-            for (size_t o = 0; o < n; o++) {
+            assert_non_null(ret_head);
+            for (size_t o = 0; o < n && ret_head; o++) {
                 ret_head[o] = bias[o];
                 for (int p = 0; p < positions; p++)
                     for (size_t c = 0; c < window; c++)
