@@ -17,8 +17,9 @@ struct cursor {
 };
 
 static fn_status refuse(const struct cursor *c, const char *expected) {
-    return fn_fail(c->err, FN_BAD_SOURCE, "%s: damaged .npy header: expected %s, %zu bytes before its end",
-                   c->name, expected, (size_t)(c->end - c->text));
+    return fn_fail(c->err, FN_BAD_SOURCE,
+                   "%s: damaged .npy header: expected %s, %zu bytes before its end", c->name,
+                   expected, (size_t)(c->end - c->text));
 }
 
 static void skip_space(struct cursor *c) {
@@ -89,9 +90,10 @@ static fn_status parse_descr(struct cursor *c, struct fn_npy *array) {
             array->dtype = known[i].dtype;
             return FN_OK;
         }
-    return fn_fail(c->err, FN_BAD_SOURCE,
-                   "%s: numbers of type '%s'; expected '<f2', '<f4' or '<f8' (little-endian floats)",
-                   c->name, descr);
+    return fn_fail(
+        c->err, FN_BAD_SOURCE,
+        "%s: numbers of type '%s'; expected '<f2', '<f4' or '<f8' (little-endian floats)", c->name,
+        descr);
 }
 
 static fn_status parse_dictionary(struct cursor *c, struct fn_npy *array, bool *ret_fortran) {
@@ -143,8 +145,8 @@ static fn_status lay_out(const char *name, bool fortran, struct fn_npy *array,
 static fn_status find_header(const char *name, const unsigned char *bytes, size_t size,
                              size_t *ret_begin, size_t *ret_end, struct fn_error *err) {
     if (size < 10 || memcmp(bytes, magic, sizeof magic) != 0)
-        return fn_fail(err, FN_BAD_SOURCE, "%s: not a .npy file (no NumPy magic in its first bytes)",
-                       name);
+        return fn_fail(err, FN_BAD_SOURCE,
+                       "%s: not a .npy file (no NumPy magic in its first bytes)", name);
     int major = bytes[6];
     if (major < 1 || major > 3 || bytes[7] != 0)
         return fn_fail(err, FN_BAD_SOURCE, "%s: .npy version %d.%d; expected 1.0, 2.0 or 3.0", name,
@@ -163,7 +165,7 @@ static fn_status find_header(const char *name, const unsigned char *bytes, size_
 
 fn_status fn_npy_parse(const char *name, const void *bytes, size_t size, struct fn_npy *ret_array,
                        struct fn_error *err) {
-    size_t begin, end;
+    size_t begin = 0, end = 0;
     fn_status status = find_header(name, bytes, size, &begin, &end, err);
     if (status != FN_OK) return status;
     struct cursor c = {(const char *)bytes + begin, (const char *)bytes + end, name, err};

@@ -12,6 +12,8 @@
 static const struct fn_source_reader *const readers[] = {&fn_source_npy, &fn_source_safetensors};
 #define N_READERS (sizeof readers / sizeof readers[0])
 
+#define MAX_SCOPES 4096 /* far above any network's; keeps a hostile file's cost low */
+
 static const char *const part_names[FN_PARTS] = {"weights", "bias",        "gamma",
                                                  "beta",    "moving mean", "moving variance"};
 
@@ -36,8 +38,7 @@ void fn_source_free(struct fn_source *source) {
 
 fn_status fn_source_own(struct fn_source *source, void *object, void (*free_object)(void *),
                         struct fn_error *err) {
-    struct fn_storage *grown =
-        reallocarray(source->storage, source->n_storage + 1, sizeof *grown);
+    struct fn_storage *grown = reallocarray(source->storage, source->n_storage + 1, sizeof *grown);
     if (!grown) {
         free_object(object);
         return fn_fail(err, FN_NO_MEMORY, "%s: no memory", source->path);
@@ -78,6 +79,9 @@ fn_status fn_source_add(struct fn_source *source, const char *scope, enum fn_par
         array->dtype != FN_DTYPE_F64)
         return fn_fail(err, FN_BAD_SOURCE, "%s: %s: numbers of type %s; expected F16, F32 or F64",
                        source->path, array->origin, fn_dtype_name(array->dtype));
+    if (source->n_scopes == MAX_SCOPES)
+        return fn_fail(err, FN_BAD_SOURCE, "%s: more than %d layers; FaceNet has 132", source->path,
+                       MAX_SCOPES - 1);
     struct fn_source_scope *place = find_or_make(source, scope);
     if (!place) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", source->path);
     if (place->part[part].data)
@@ -143,8 +147,7 @@ static fn_status fail_missing(const struct fn_source *source, const char *scope,
     char name[160] = "";
     if (source->reader) source->reader->name_part(scope, part, name, sizeof name);
     return fn_fail(err, FN_BAD_SOURCE, "%s: the %s of %s is missing%s%s%s", source->path,
-                   part_names[part], scope, name[0] ? " (expected " : "", name,
-                   name[0] ? ")" : "");
+                   part_names[part], scope, name[0] ? " (expected " : "", name, name[0] ? ")" : "");
 }
 
 static fn_status check_vector(const struct fn_source *source, const struct fn_layer *layer,
@@ -153,11 +156,11 @@ static fn_status check_vector(const struct fn_source *source, const struct fn_la
     if (array->shape[0] == layer->out_channels && array->shape[1] == 1 && array->shape[2] == 1 &&
         array->shape[3] == 1)
         return FN_OK;
-    return fn_fail(err, FN_BAD_SOURCE, "%s: %s: %lld numbers as the %s of %s; expected %d",
-                   source->path, array->origin,
-                   (long long)(array->shape[0] * array->shape[1] * array->shape[2] *
-                               array->shape[3]),
-                   part_names[part], layer->name, layer->out_channels);
+    return fn_fail(
+        err, FN_BAD_SOURCE, "%s: %s: %lld numbers as the %s of %s; expected %d", source->path,
+        array->origin,
+        (long long)(array->shape[0] * array->shape[1] * array->shape[2] * array->shape[3]),
+        part_names[part], layer->name, layer->out_channels);
 }
 
 static fn_status check_layer(const struct fn_source *source, const struct fn_layer *layer,
@@ -166,16 +169,15 @@ static fn_status check_layer(const struct fn_source *source, const struct fn_lay
     if (!scope || !scope->part[FN_PART_KERNEL].data)
         return fail_missing(source, layer->name, FN_PART_KERNEL, err);
     bool mean = scope->part[FN_PART_MEAN].data, variance = scope->part[FN_PART_VARIANCE].data;
-    bool any_norm = mean || variance || scope->part[FN_PART_GAMMA].data ||
-                    scope->part[FN_PART_BETA].data;
+    bool any_norm =
+        mean || variance || scope->part[FN_PART_GAMMA].data || scope->part[FN_PART_BETA].data;
     if (any_norm && !mean) return fail_missing(source, layer->name, FN_PART_MEAN, err);
     if (any_norm && !variance) return fail_missing(source, layer->name, FN_PART_VARIANCE, err);
     if (!any_norm && !scope->part[FN_PART_BIAS].data)
         return fail_missing(source, layer->name, FN_PART_BIAS, err);
     for (int part = FN_PART_BIAS; part < FN_PARTS; part++) {
         if (!scope->part[part].data) continue;
-        fn_status status =
-            check_vector(source, layer, &scope->part[part], (enum fn_part)part, err);
+        fn_status status = check_vector(source, layer, &scope->part[part], (enum fn_part)part, err);
         if (status != FN_OK) return status;
     }
     return FN_OK;

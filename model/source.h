@@ -4,9 +4,9 @@
  *
  * A reader (one file model/source_<format>.c) turns a format into strided views of stored numbers,
  * one per scope and part, and states the properties of the source. What is done with them is the
- * same for all: shapes are checked against the topology, BatchNorm and the residual scale are folded
- * in double unless the source says that they are folded already. A new format is one new reader in
- * the table of source.c. */
+ * same for all: shapes are checked against the topology, BatchNorm and the residual scale are
+ * folded in double unless the source says that they are folded already. A new format is one new
+ * reader in the table of source.c. */
 #ifndef FN_SOURCE_H
 #define FN_SOURCE_H
 
@@ -34,10 +34,10 @@ enum fn_part {
 /* Stored numbers seen with canonical axes, whatever their order in the file. Vectors are
  * [n][1][1][1]. The reader guarantees that every element lies within the storage. */
 struct fn_source_array {
-    const void *data; /* borrowed from storage that the source owns; any alignment */
+    const void *data;    /* borrowed from storage that the source owns; any alignment */
     enum fn_dtype dtype; /* FN_DTYPE_F16, _F32 or _F64 */
     int64_t shape[4];
-    int64_t stride[4];             /* elements */
+    int64_t stride[4];              /* elements */
     char origin[FN_NAME_SIZE + 32]; /* file or tensor it came from, for messages */
 };
 
@@ -60,7 +60,7 @@ struct fn_source {
     double batchnorm_epsilon;
     bool preprocessing_known;
     enum fn_preprocessing preprocessing; /* as the source states it */
-    struct fn_source_scope *scopes;      /* [n_scopes], owned, sorted by name once opened */
+    struct fn_source_scope *scopes;      /* [n_scopes], owned */
     size_t n_scopes, scopes_capacity;
     struct fn_storage *storage; /* [n_storage], owned */
     size_t n_storage;
@@ -97,8 +97,7 @@ FN_MUST fn_status fn_source_own(struct fn_source *source, void *object, void (*f
 FN_MUST fn_status fn_source_add(struct fn_source *source, const char *scope, enum fn_part part,
                                 const struct fn_source_array *array, struct fn_error *err);
 /* Note a tensor that has no place in the network. */
-FN_MUST fn_status fn_source_skip(struct fn_source *source, const char *name,
-                                 struct fn_error *err);
+FN_MUST fn_status fn_source_skip(struct fn_source *source, const char *name, struct fn_error *err);
 
 /* NULL when there is no such scope. */
 const struct fn_source_scope *fn_source_find(const struct fn_source *source, const char *scope);
@@ -113,8 +112,8 @@ FN_MUST fn_status fn_source_network(struct fn_source *source, struct fn_network 
 FN_MUST fn_status fn_source_fold(const struct fn_source *source, const struct fn_layer *layer,
                                  double *ret_weights, double *ret_bias, struct fn_error *err);
 
-/* Which preprocessing to use. `wanted` is "fixed", "per-image" or NULL: then the source's word, then
- * `fixed` for anything but a 128-d network, for which there is no guess: FN_USAGE. */
+/* Which preprocessing to use. `wanted` is "fixed", "per-image" or NULL: then the source's word,
+ * then `fixed` for anything but a 128-d network, for which there is no guess: FN_USAGE. */
 FN_MUST fn_status fn_source_preprocessing(const struct fn_source *source, int embedding_size,
                                           const char *wanted, enum fn_preprocessing *ret,
                                           struct fn_error *err);

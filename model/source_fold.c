@@ -2,9 +2,9 @@
  *
  * source_fold.c -- a layer's stored numbers to weights and bias in double.
  *
- * y = rs * (gamma * (conv(x) + bias - mean) / sqrt(variance + epsilon) + beta), with rs the residual
- * scale, is a convolution with weights scale * w and bias scale * (bias - mean) + rs * beta, where
- * scale = rs * gamma / sqrt(variance + epsilon). */
+ * y = rs * (gamma * (conv(x) + bias - mean) / sqrt(variance + epsilon) + beta), with rs the
+ * residual scale, is a convolution with weights scale * w and bias scale * (bias - mean) + rs *
+ * beta, where scale = rs * gamma / sqrt(variance + epsilon). */
 #include "model/source.h"
 
 #include <math.h>
@@ -26,9 +26,15 @@ static double read_element(const struct fn_source_array *array, int64_t index) {
         double whole;
     } value;
     switch (array->dtype) {
-    case FN_DTYPE_F16: memcpy(&value.half, at, sizeof value.half); return half_to_double(value.half);
-    case FN_DTYPE_F32: memcpy(&value.single, at, sizeof value.single); return value.single;
-    default: memcpy(&value.whole, at, sizeof value.whole); return value.whole;
+    case FN_DTYPE_F16:
+        memcpy(&value.half, at, sizeof value.half);
+        return half_to_double(value.half);
+    case FN_DTYPE_F32:
+        memcpy(&value.single, at, sizeof value.single);
+        return value.single;
+    default:
+        memcpy(&value.whole, at, sizeof value.whole);
+        return value.whole;
     }
 }
 
@@ -40,9 +46,9 @@ static fn_status unpack(const struct fn_source *source, const struct fn_source_a
         for (int64_t b = 0; b < array->shape[1]; b++)
             for (int64_t c = 0; c < array->shape[2]; c++)
                 for (int64_t d = 0; d < array->shape[3]; d++) {
-                    double value = read_element(array, a * array->stride[0] + b * array->stride[1] +
-                                                           c * array->stride[2] +
-                                                           d * array->stride[3]);
+                    double value =
+                        read_element(array, a * array->stride[0] + b * array->stride[1] +
+                                                c * array->stride[2] + d * array->stride[3]);
                     if (!isfinite(value))
                         return fn_fail(err, FN_BAD_SOURCE,
                                        "%s: %s: a weight that is not a finite number, at "
@@ -55,9 +61,8 @@ static fn_status unpack(const struct fn_source *source, const struct fn_source_a
 }
 
 /* A vector part, or `absent` everywhere. */
-static fn_status unpack_vector(const struct fn_source *source,
-                               const struct fn_source_array *array, int n, double absent,
-                               double *ret_values, struct fn_error *err) {
+static fn_status unpack_vector(const struct fn_source *source, const struct fn_source_array *array,
+                               int n, double absent, double *ret_values, struct fn_error *err) {
     if (array->data) return unpack(source, array, ret_values, err);
     for (int i = 0; i < n; i++) ret_values[i] = absent;
     return FN_OK;
@@ -72,8 +77,7 @@ static fn_status fold_norm(const struct fn_source *source, const struct fn_sourc
     FN_CLEANUP_FREE double *values = calloc((size_t)n, 4 * sizeof *values);
     if (!values) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", source->path);
     const struct norm norm = {values, values + n, values + 2 * n, values + 3 * n};
-    fn_status status =
-        unpack_vector(source, &scope->part[FN_PART_GAMMA], n, 1.0, norm.gamma, err);
+    fn_status status = unpack_vector(source, &scope->part[FN_PART_GAMMA], n, 1.0, norm.gamma, err);
     if (status == FN_OK)
         status = unpack_vector(source, &scope->part[FN_PART_BETA], n, 0.0, norm.beta, err);
     if (status == FN_OK) status = unpack(source, &scope->part[FN_PART_MEAN], norm.mean, err);
@@ -107,8 +111,8 @@ fn_status fn_source_fold(const struct fn_source *source, const struct fn_layer *
         return fn_fail(err, FN_BAD_SOURCE, "%s: %s: shape does not fit %s", source->path,
                        kernel->origin, layer->name);
     int n = layer->out_channels;
-    size_t per_channel = (size_t)layer->kernel_h * (size_t)layer->kernel_w *
-                         (size_t)layer->in_channels;
+    size_t per_channel =
+        (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in_channels;
     FN_CLEANUP_FREE double *scale = calloc((size_t)n, sizeof *scale);
     if (!scale) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", source->path);
     bool scaled = layer->residual >= 0 && !source->residual_scale_folded;
@@ -129,7 +133,8 @@ fn_status fn_source_fold(const struct fn_source *source, const struct fn_layer *
             return fn_fail(err, FN_BAD_SOURCE, "%s: %s: BatchNorm of channel %d is out of range",
                            source->path, layer->name, i);
         if (scale[i] != 1.0)
-            for (size_t k = 0; k < per_channel; k++) ret_weights[(size_t)i * per_channel + k] *= scale[i];
+            for (size_t k = 0; k < per_channel; k++)
+                ret_weights[(size_t)i * per_channel + k] *= scale[i];
     }
     return FN_OK;
 }

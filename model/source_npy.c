@@ -10,9 +10,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/file.h"
 #include "engine/sha256.h"
-#include "model/file.h"
 #include "model/npy.h"
+#include "model/paths.h"
 #include "model/source.h"
 
 #define MAX_FILE_SIZE ((size_t)256 << 20)
@@ -28,10 +29,8 @@ static const struct {
     int index_digits; /* the slim scope ends with the block's number */
 } groups[] = {
     {"Block8_6_", "Block8/", 0}, /* the last one, without ReLU, has its own scope */
-    {"Block35_", "Repeat/block35_", 1},
-    {"Block17_", "Repeat_1/block17_", 1},
-    {"Block8_", "Repeat_2/block8_", 1},
-    {"Mixed_6a_", "Mixed_6a/", 0},
+    {"Block35_", "Repeat/block35_", 1}, {"Block17_", "Repeat_1/block17_", 1},
+    {"Block8_", "Repeat_2/block8_", 1}, {"Mixed_6a_", "Mixed_6a/", 0},
     {"Mixed_7a_", "Mixed_7a/", 0},
 };
 #define N_GROUPS (sizeof groups / sizeof groups[0])
@@ -97,8 +96,8 @@ static void name_part(const char *scope, enum fn_part part, char *ret_name, size
                                             : "Bottleneck_kernel_transpose.npy");
         return;
     }
-    const char *rest = strncmp(scope, FN_ROOT "/", sizeof FN_ROOT) == 0 ? scope + sizeof FN_ROOT
-                                                                       : scope;
+    const char *rest =
+        strncmp(scope, FN_ROOT "/", sizeof FN_ROOT) == 0 ? scope + sizeof FN_ROOT : scope;
     const char *block = "";
     for (size_t i = 0; i < N_GROUPS; i++)
         if (strncmp(rest, groups[i].slim, strlen(groups[i].slim)) == 0) {
@@ -133,7 +132,7 @@ static fn_status add_array(struct fn_source *source, const char *file, const cha
 static fn_status read_file(struct fn_source *source, const char *path, struct fn_sha256 *sha,
                            struct fn_error *err) {
     const char *file = fn_path_base(path);
-    void *bytes = NULL;
+    uint8_t *bytes = NULL;
     size_t size = 0;
     fn_status status = fn_file_read(path, MAX_FILE_SIZE, &bytes, &size, err);
     if (status == FN_OK) status = fn_source_own(source, bytes, free, err);
@@ -160,8 +159,7 @@ static bool is_member(const char *root, const char *path) {
     return ends_with(path, ".npy") && strchr(path + length + 1, '/') == NULL;
 }
 
-static fn_status read_directory(const char *path, struct fn_source *source,
-                                struct fn_error *err) {
+static fn_status read_directory(const char *path, struct fn_source *source, struct fn_error *err) {
     FN_CLEANUP(fn_paths_done) struct fn_paths paths = {0};
     fn_status status = fn_paths_list(path, &paths, err);
     if (status != FN_OK) return status;

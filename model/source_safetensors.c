@@ -7,9 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/file.h"
 #include "engine/preprocess.h"
 #include "engine/sha256.h"
-#include "model/file.h"
 #include "model/source.h"
 
 #define MAX_FILE_SIZE ((size_t)2 << 30)
@@ -112,7 +112,7 @@ static void close_file(void *file) {
 }
 
 static fn_status read_tensors(const char *path, struct fn_source *source, struct fn_error *err) {
-    FN_CLEANUP_FREE void *bytes = NULL;
+    FN_CLEANUP_FREE uint8_t *bytes = NULL;
     size_t size = 0;
     fn_status status = fn_file_read(path, MAX_FILE_SIZE, &bytes, &size, err);
     if (status != FN_OK) return status;
