@@ -152,7 +152,7 @@ static void run_conv(struct fn_float_run *run, int index) {
             float *value = &output[p * stride + (size_t)c];
             float sum = *value + bias[c];
             if (residual) sum += residual[p * stride + (size_t)c];
-            *value = layer->relu && !(sum > 0) ? 0 : sum;
+            *value = layer->relu && sum < 0 ? 0 : sum; /* a NaN stays one, to be seen */
         }
 }
 
