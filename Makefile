@@ -25,7 +25,7 @@ FN_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen -pthread -ffp-contract=of
 FN_LDFLAGS := -pthread -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_LIBS := -ljansson -lnettle -lOpenCL -ljpeg -lspng -lwebp -lwebpdemux -lm
-MODEL_LIBS  := -lopenblas -lprotobuf-c
+MODEL_LIBS  := -lopenblas -lprotobuf-c -lz
 DAEMON_LIBS := -lmicrohttpd
 
 ENGINE_SRC := $(wildcard engine/*.c)

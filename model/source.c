@@ -9,7 +9,11 @@
 
 #include "engine/preprocess.h"
 
-static const struct fn_source_reader *const readers[] = {&fn_source_npy, &fn_source_safetensors};
+static const struct fn_source_reader *const readers[] = {
+    &fn_source_npy,
+    &fn_source_safetensors,
+    &fn_source_torch,
+};
 #define N_READERS (sizeof readers / sizeof readers[0])
 
 #define MAX_SCOPES 4096 /* far above any network's; keeps a hostile file's cost low */
@@ -22,6 +26,7 @@ fn_status fn_source_new(const char *path, struct fn_source **ret_source, struct 
     if (!source) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", path);
     (void)snprintf(source->path, sizeof source->path, "%s", path);
     source->batchnorm_epsilon = 0.001;
+    source->memory_limit = FN_SOURCE_MEMORY;
     *ret_source = source;
     return FN_OK;
 }
@@ -100,14 +105,16 @@ fn_status fn_source_skip(struct fn_source *source, const char *name, struct fn_e
     return FN_OK;
 }
 
-fn_status fn_source_open(const char *path, struct fn_source **ret_source, struct fn_error *err) {
-    struct stat st;
-    if (stat(path, &st) != 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+fn_status fn_source_open_with(const char *path, const struct fn_source_options *options,
+                              struct fn_source **ret_source, struct fn_error *err) {
     const struct fn_source_reader *reader = NULL;
     for (size_t i = 0; i < N_READERS && !reader; i++)
         if (readers[i]->recognise(path)) reader = readers[i];
+    struct stat info;
+    if (!reader && stat(path, &info) != 0) /* a checkpoint's prefix need not exist */
+        return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
     if (!reader) {
-        char known[160] = "";
+        char known[256] = "";
         for (size_t i = 0; i < N_READERS; i++) {
             size_t used = strlen(known);
             (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", or " : "",
@@ -120,10 +127,18 @@ fn_status fn_source_open(const char *path, struct fn_source **ret_source, struct
     fn_status status = fn_source_new(path, &source, err);
     if (status != FN_OK) return status;
     source->reader = reader;
+    if (options) {
+        source->use_averages = options->use_averages;
+        if (options->memory_limit) source->memory_limit = options->memory_limit;
+    }
     status = reader->read(path, source, err);
     if (status != FN_OK) return status;
     *ret_source = FN_TAKE(source);
     return FN_OK;
+}
+
+fn_status fn_source_open(const char *path, struct fn_source **ret_source, struct fn_error *err) {
+    return fn_source_open_with(path, NULL, ret_source, err);
 }
 
 struct lookup {
@@ -194,7 +209,7 @@ fn_status fn_source_network(struct fn_source *source, struct fn_network *ret_net
                             struct fn_error *err) {
     char missing[FN_NAME_SIZE] = "";
     const struct lookup lookup = {source, missing};
-    const struct fn_shapes shapes = {find_shape, &lookup};
+    const struct fn_shapes shapes = {.find = find_shape, .context = &lookup};
     FN_CLEANUP_FREE struct fn_network *network = calloc(1, sizeof *network);
     if (!network) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", source->path);
     struct fn_error inner = {0};
