@@ -10,6 +10,7 @@
 #include "engine/preprocess.h"
 
 static const struct fn_source_reader *const readers[] = {
+    &fn_source_tf_checkpoint, /* before npy, which takes any folder */
     &fn_source_npy,
     &fn_source_safetensors,
     &fn_source_torch,

@@ -82,9 +82,10 @@ struct fn_source_reader {
     void (*name_part)(const char *scope, enum fn_part part, char *ret_name, size_t size);
 };
 
-extern const struct fn_source_reader fn_source_npy;         /* source_npy.c */
-extern const struct fn_source_reader fn_source_safetensors; /* source_safetensors.c */
-extern const struct fn_source_reader fn_source_torch;       /* source_torch.c */
+extern const struct fn_source_reader fn_source_npy;           /* source_npy.c */
+extern const struct fn_source_reader fn_source_safetensors;   /* source_safetensors.c */
+extern const struct fn_source_reader fn_source_tf_checkpoint; /* source_tf_checkpoint.c */
+extern const struct fn_source_reader fn_source_torch;         /* source_torch.c */
 
 #define FN_SOURCE_MEMORY ((uint64_t)1 << 30) /* default memory limit */
 

@@ -3,10 +3,12 @@
  * tensor.c -- see tensor.h. */
 #include "model/tensor.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "engine/file.h"
+#include "engine/sha256.h"
 
 bool fn_tensor_pack(struct fn_raw_tensor *tensor, int64_t *ret_count) {
     int64_t count = 1;
@@ -99,6 +101,19 @@ fn_status fn_source_load(struct fn_source *source, const char *path, uint8_t **r
     *ret_bytes = bytes;
     *ret_size = size;
     return FN_OK;
+}
+
+fn_status fn_source_file_digest(const char *path, char ret_hex[FN_DIGEST_SIZE],
+                                struct fn_error *err) {
+    enum { PIECE = 1 << 20 };
+    __attribute__((cleanup(fclose_cleanup))) FILE *file = fopen(path, "rbe");
+    if (!file) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+    FN_CLEANUP_FREE void *piece = malloc(PIECE);
+    struct fn_sha256 *sha = piece ? fn_sha256_new() : NULL;
+    if (!sha) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", path);
+    for (size_t n; (n = fread(piece, 1, PIECE, file)) > 0;) fn_sha256_add(sha, piece, n);
+    fn_sha256_finish(sha, ret_hex);
+    return ferror(file) ? fn_fail(err, FN_IO, "%s: cannot be read", path) : FN_OK;
 }
 
 bool fn_source_peek(const char *path, void *ret_bytes, size_t size) {

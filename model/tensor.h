@@ -47,6 +47,10 @@ FN_MUST fn_status fn_source_allocate(struct fn_source *source, uint64_t size, vo
 FN_MUST fn_status fn_source_load(struct fn_source *source, const char *path, uint8_t **ret_bytes,
                                  size_t *ret_size, struct fn_error *err);
 
+/* sha256 of a file, read piece by piece. FN_IO. */
+FN_MUST fn_status fn_source_file_digest(const char *path, char ret_hex[FN_DIGEST_SIZE],
+                                        struct fn_error *err);
+
 /* The first `size` bytes of a regular file; false when it is shorter or cannot be read. */
 bool fn_source_peek(const char *path, void *ret_bytes, size_t size);
 
