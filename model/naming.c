@@ -236,3 +236,33 @@ void fn_naming_torch_part(const char *scope, enum fn_part part, char *ret_name, 
         (void)snprintf(ret_name, size, "%s.%s%s", module, norm ? "bn." : up ? "" : "conv.", leaf);
     }
 }
+
+/* ---- the order of the network -------------------------------------------------------------------
+ */
+
+/* Modules from `first` on that belong to the same numbered block. */
+static size_t block_length(size_t first) {
+    size_t prefix = (size_t)(strchr(modules[first].slim, '#') - modules[first].slim) + 1, n = 1;
+    while (first + n < N_MODULES &&
+           strncmp(modules[first].slim, modules[first + n].slim, prefix) == 0)
+        n++;
+    return n;
+}
+
+void fn_naming_scope(int index, char ret_scope[FN_NAME_SIZE]) {
+    char slim[FN_NAME_SIZE] = "Bottleneck";
+    int at = 0;
+    for (size_t i = 0; i < N_MODULES;) {
+        bool numbered = strchr(modules[i].slim, '#') != NULL;
+        int length = numbered ? (int)block_length(i) : 1;
+        int times = !numbered ? 1 : has_prefix(modules[i].slim, "Repeat_1/") ? 10 : 5;
+        if (index < at + length * times) {
+            fill(modules[i + (size_t)((index - at) % length)].slim, (index - at) / length + 1,
+                 slim);
+            break;
+        }
+        at += length * times;
+        i += (size_t)length;
+    }
+    (void)put(ret_scope, FN_ROOT "/%s", slim);
+}

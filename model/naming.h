@@ -25,4 +25,9 @@ bool fn_naming_torch(const char *name, char ret_scope[FN_NAME_SIZE], enum fn_par
 /* The reverse; "" for a scope that is none of the network's. */
 void fn_naming_torch_part(const char *scope, enum fn_part part, char *ret_name, size_t size);
 
+/* Scopes of all convolutions and the head in the order of the network, 0 ... FN_NAMING_SCOPES - 1:
+ * branch after branch, then the up-projection, as walking back from the output finds them. */
+#define FN_NAMING_SCOPES 133
+void fn_naming_scope(int index, char ret_scope[FN_NAME_SIZE]);
+
 #endif

@@ -85,6 +85,8 @@ struct fn_source_reader {
 extern const struct fn_source_reader fn_source_npy;           /* source_npy.c */
 extern const struct fn_source_reader fn_source_safetensors;   /* source_safetensors.c */
 extern const struct fn_source_reader fn_source_tf_checkpoint; /* source_tf_checkpoint.c */
+extern const struct fn_source_reader fn_source_graphdef;      /* source_graphdef.c */
+extern const struct fn_source_reader fn_source_onnx;          /* source_onnx.c */
 extern const struct fn_source_reader fn_source_torch;         /* source_torch.c */
 
 #define FN_SOURCE_MEMORY ((uint64_t)1 << 30) /* default memory limit */

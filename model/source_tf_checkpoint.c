@@ -158,8 +158,8 @@ static struct entry *find_entry(const struct bundle *bundle, const char *name) {
  * ------------------------------------------------------------------------------------ */
 
 static void shard_path(const struct bundle *bundle, uint64_t shard, char *ret_path, size_t size) {
-    (void)snprintf(ret_path, size, "%s.data-%05u-of-%05u", bundle->prefix,
-                   (unsigned)shard, (unsigned)bundle->n_shards);
+    (void)snprintf(ret_path, size, "%s.data-%05u-of-%05u", bundle->prefix, (unsigned)shard,
+                   (unsigned)bundle->n_shards);
 }
 
 static fn_status read_at(const char *path, uint64_t offset, void *ret_bytes, size_t size,

@@ -4,6 +4,7 @@
 #include "model/tensor.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -33,6 +34,27 @@ bool fn_tensor_fits(const struct fn_raw_tensor *tensor, uint64_t available) {
             return false;
     }
     return last < available;
+}
+
+double fn_tensor_number(enum fn_dtype dtype, const void *data, size_t index) {
+    const char *at = (const char *)data + index * fn_dtype_size(dtype);
+    uint16_t half;
+    float single;
+    double whole;
+    if (dtype == FN_DTYPE_F32) return memcpy(&single, at, sizeof single), (double)single;
+    if (dtype == FN_DTYPE_F64) return memcpy(&whole, at, sizeof whole), whole;
+    memcpy(&half, at, sizeof half);
+    int exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
+    double magnitude = exponent == 0x1f ? (fraction ? NAN : INFINITY)
+                       : exponent == 0  ? ldexp(fraction, -24)
+                                        : ldexp(fraction | 0x400, exponent - 25);
+    return half & 0x8000 ? -magnitude : magnitude;
+}
+
+double fn_tensor_round_epsilon(float epsilon) {
+    char text[32];
+    (void)snprintf(text, sizeof text, "%.6g", (double)epsilon);
+    return strtod(text, NULL);
 }
 
 static const char *const kernel_axes[] = {

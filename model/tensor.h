@@ -35,6 +35,13 @@ FN_MUST fn_status fn_tensor_add(struct fn_source *source, const char *scope, enu
                                 enum fn_layout layout, const struct fn_raw_tensor *tensor,
                                 struct fn_error *err);
 
+/* Element `index` of an array of F16, F32 or F64 at any alignment. */
+double fn_tensor_number(enum fn_dtype dtype, const void *data, size_t index);
+
+/* The decimal that a float32 epsilon was written as: 0.001f is 0.001 and not 0.0010000000474974513,
+ * so that a graph and the weights it was made from give the same bits. */
+double fn_tensor_round_epsilon(float epsilon);
+
 /* ---- memory within source->memory_limit ---------------------------------------------------------
  */
 
