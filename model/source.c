@@ -11,8 +11,8 @@
 
 static const struct fn_source_reader *const readers[] = {
     &fn_source_tf_checkpoint, /* before npy, which takes any folder */
-    &fn_source_npy,           &fn_source_safetensors, &fn_source_torch,
-    &fn_source_onnx,          &fn_source_graphdef, /* after onnx: little tells it apart */
+    &fn_source_npy,           &fn_source_safetensors, &fn_source_torch, &fn_source_keras,
+    &fn_source_onnx,          &fn_source_graphdef, /* last: little tells it apart */
 };
 #define N_READERS (sizeof readers / sizeof readers[0])
 

@@ -86,6 +86,7 @@ extern const struct fn_source_reader fn_source_npy;           /* source_npy.c */
 extern const struct fn_source_reader fn_source_safetensors;   /* source_safetensors.c */
 extern const struct fn_source_reader fn_source_tf_checkpoint; /* source_tf_checkpoint.c */
 extern const struct fn_source_reader fn_source_graphdef;      /* source_graphdef.c */
+extern const struct fn_source_reader fn_source_keras;         /* source_keras.c */
 extern const struct fn_source_reader fn_source_onnx;          /* source_onnx.c */
 extern const struct fn_source_reader fn_source_torch;         /* source_torch.c */
 
