@@ -4,7 +4,6 @@
  * not split is no name of the network. Whether such a layer exists is the topology's business. */
 #include "model/naming.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -69,20 +68,29 @@ static const struct {
 bool fn_naming_block(const char *name, char ret_scope[FN_NAME_SIZE]) {
     char block[64] = "", branch[16] = "";
     const char *rest = name;
+    long block_number = 0;
     if (strcmp(name, "Bottleneck") == 0) return put(ret_scope, FN_ROOT "/Bottleneck");
     for (size_t i = 0; i < N_GROUPS; i++) {
         if (!has_prefix(rest, groups[i].here)) continue;
         rest += strlen(groups[i].here);
         size_t digits = groups[i].numbered ? strspn(rest, "0123456789") : 0;
+        block_number = strtol(rest, NULL, 10);
         if (groups[i].numbered && (digits == 0 || digits > 3 || rest[digits] != '_')) return false;
         (void)snprintf(block, sizeof block, "%s%.*s%s", groups[i].slim, (int)digits, rest,
                        digits ? "/" : "");
         rest += digits ? digits + 1 : 0;
         break;
     }
-    if (has_prefix(rest, "Branch_") && isdigit((unsigned char)rest[7]) && rest[8] == '_') {
-        (void)snprintf(branch, sizeof branch, "Branch_%c/", rest[7]);
-        rest += 9;
+    if (has_prefix(rest, "Branch_")) {
+        long number = strtol(rest + 7, NULL, 10);
+        size_t digits = strspn(rest + 7, "0123456789");
+        if (digits == 0 || digits > 2 || rest[7 + digits] != '_') return false;
+        /* A slip in the port that deepface's files were made with: the Branch_1 of Block17_4 is
+         * Block17_4_Branch_4 there, and so with Block8. Those blocks have two branches only. */
+        bool has_two = has_prefix(block, "Repeat_1/") || has_prefix(block, "Repeat_2/");
+        if (has_two && number == block_number) number = 1;
+        (void)snprintf(branch, sizeof branch, "Branch_%ld/", number);
+        rest += 8 + digits;
     }
     if (!has_prefix(rest, "Conv2d_")) return false;
     return put(ret_scope, FN_ROOT "/%s%s%s", block, branch, rest);

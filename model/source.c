@@ -10,8 +10,9 @@
 #include "engine/preprocess.h"
 
 static const struct fn_source_reader *const readers[] = {
-    &fn_source_tf_checkpoint, /* before npy, which takes any folder */
-    &fn_source_npy,           &fn_source_safetensors, &fn_source_torch, &fn_source_keras,
+    &fn_source_extract, /* before checkpoints and npy, which are folders too */
+    &fn_source_tf_checkpoint, &fn_source_npy, /* takes any folder */
+    &fn_source_safetensors,   &fn_source_torch,    &fn_source_keras,
     &fn_source_onnx,          &fn_source_graphdef, /* last: little tells it apart */
 };
 #define N_READERS (sizeof readers / sizeof readers[0])
@@ -114,7 +115,7 @@ fn_status fn_source_open_with(const char *path, const struct fn_source_options *
     if (!reader && stat(path, &info) != 0) /* a checkpoint's prefix need not exist */
         return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
     if (!reader) {
-        char known[256] = "";
+        char known[320] = "";
         for (size_t i = 0; i < N_READERS; i++) {
             size_t used = strlen(known);
             (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", or " : "",

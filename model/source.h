@@ -87,6 +87,7 @@ extern const struct fn_source_reader fn_source_safetensors;   /* source_safetens
 extern const struct fn_source_reader fn_source_tf_checkpoint; /* source_tf_checkpoint.c */
 extern const struct fn_source_reader fn_source_graphdef;      /* source_graphdef.c */
 extern const struct fn_source_reader fn_source_keras;         /* source_keras.c */
+extern const struct fn_source_reader fn_source_extract;       /* source_extract.c */
 extern const struct fn_source_reader fn_source_onnx;          /* source_onnx.c */
 extern const struct fn_source_reader fn_source_torch;         /* source_torch.c */
 
