@@ -5,26 +5,25 @@
 #include "model/extract.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/file.h"
 #include "engine/preprocess.h"
 #include "engine/sha256.h"
 #include "model/naming.h"
+#include "model/new_folder.h"
 #include "model/npy_write.h"
 #include "model/paths.h"
 #include "model/tensor.h"
 
 struct writer {
     const struct fn_source *source;
-    char folder[PATH_MAX - 300]; /* the temporary one */
-    json_t *tensors;             /* of the manifest */
+    const char *folder;
+    json_t *tensors; /* of the manifest */
     struct fn_error *err;
 };
 
@@ -140,34 +139,14 @@ static fn_status write_all(const struct writer *writer, const struct fn_network 
     return write_manifest(writer);
 }
 
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw) {
-    (void)info;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 fn_status fn_extract_write(const struct fn_source *source, const struct fn_network *network,
                            const char *directory, struct fn_error *err) {
-    struct writer writer = {.source = source, .err = err};
-    char target[PATH_MAX - 320];
-    int length = snprintf(target, sizeof target, "%s", directory);
-    if (length < 1 || (size_t)length >= sizeof target)
-        return fn_fail(err, FN_USAGE, "the output folder's path is empty or too long");
-    while (length > 1 && target[length - 1] == '/') target[--length] = '\0';
-    if (rmdir(target) != 0 && errno != ENOENT)
-        return fn_fail(err, FN_USAGE, "%s: exists and is no empty folder", directory);
-    (void)snprintf(writer.folder, sizeof writer.folder, "%s.XXXXXX", target);
-    if (!mkdtemp(writer.folder))
-        return fn_fail(err, FN_IO, "%s: cannot be created: %s", directory, strerror(errno));
-    writer.tensors = json_array();
-    fn_status status = write_all(&writer, network);
+    struct fn_new_folder folder;
+    fn_status status = fn_new_folder_begin(directory, &folder, err);
+    if (status != FN_OK) return status;
+    const struct writer writer = {
+        .source = source, .folder = folder.path, .tensors = json_array(), .err = err};
+    status = write_all(&writer, network);
     json_decref(writer.tensors);
-    mode_t mask = umask(0);
-    (void)umask(mask);
-    if (status == FN_OK &&
-        (chmod(writer.folder, 0777 & ~mask) != 0 || rename(writer.folder, target) != 0))
-        status = fn_fail(err, FN_IO, "%s: cannot be created: %s", directory, strerror(errno));
-    if (status != FN_OK) (void)nftw(writer.folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    return status;
+    return fn_new_folder_end(&folder, status, err);
 }

@@ -60,7 +60,8 @@ fn_status fn_graph_add_value(struct fn_graph *graph, struct fn_wire name, struct
 static int compare_values(const void *left, const void *right) {
     const struct fn_graph_value *a = left, *b = right;
     size_t n = fn_wire_size(&a->name), m = fn_wire_size(&b->name);
-    int order = memcmp(a->name.at, b->name.at, n < m ? n : m);
+    size_t both = n < m ? n : m;
+    int order = both ? memcmp(a->name.at, b->name.at, both) : 0;
     return order ? order : (n > m) - (n < m);
 }
 
@@ -69,11 +70,13 @@ fn_status fn_graph_link(struct fn_graph *graph, struct fn_error *err) {
     if (!graph->inputs) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", graph->source->path);
     if (graph->n_values)
         qsort(graph->values, graph->n_values, sizeof *graph->values, compare_values);
-    for (size_t i = 1; i < graph->n_values; i++)
+    for (size_t i = 1; i < graph->n_values; i++) {
+        const struct fn_wire *name = &graph->values[i].name;
+        size_t shown = fn_wire_size(name) < 100 ? fn_wire_size(name) : 100;
         if (compare_values(&graph->values[i - 1], &graph->values[i]) == 0)
             return fn_fail(err, FN_BAD_SOURCE, "%s: the graph has %.*s twice", graph->source->path,
-                           (int)fn_wire_size(&graph->values[i].name) & 127,
-                           (const char *)graph->values[i].name.at);
+                           (int)shown, (const char *)name->at);
+    }
     for (size_t i = 0; i < graph->n_inputs; i++) {
         const struct fn_graph_value key = {.name = graph->input_names[i]};
         const struct fn_graph_value *found =

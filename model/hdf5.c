@@ -22,6 +22,14 @@
 #define CPU_SECONDS    60
 #define LIBRARY_MEMORY ((uint64_t)512 << 20) /* of the process beside the numbers */
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
 struct record {
     char kind;
     uint8_t element, rank, unused;
@@ -151,7 +159,7 @@ static int read_in_child(const char *path, int fd, uint64_t memory_limit) {
     for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++) (void)signal(deadly[i], SIG_DFL);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, CPU_SECONDS);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they map terabytes */
+#ifndef SANITIZED /* sanitizers map terabytes */
     limit(RLIMIT_AS, memory_limit + LIBRARY_MEMORY);
 #endif
     (void)H5dont_atexit();

@@ -166,7 +166,8 @@ static fn_status add_initializer(struct onnx *onnx, struct fn_wire message, stru
     struct fn_wire name = {0};
     fn_status status = read_tensor(onnx, message, &node, &name, err);
     if (status == FN_OK) status = fn_graph_add_node(&onnx->graph, &node, err);
-    return status == FN_OK ? fn_graph_add_value(&onnx->graph, name, err) : status;
+    if (status != FN_OK || fn_wire_size(&name) == 0) return status;
+    return fn_graph_add_value(&onnx->graph, name, err);
 }
 
 /* ---- nodes
