@@ -67,6 +67,11 @@ size_t fn_graph_input(const struct fn_graph *graph, size_t node, size_t k);
 /* Find the network and add its parts to graph->source. FN_BAD_SOURCE. */
 FN_MUST fn_status fn_graph_lift(const struct fn_graph *graph, struct fn_error *err);
 
+/* What the .meta graph beside a checkpoint says of the network: BatchNorm's epsilon, and whether
+ * the residual scales are operations of their own. source_graphdef.c */
+FN_MUST fn_status fn_graph_read_meta(struct fn_source *source, const char *path,
+                                     struct fn_error *err);
+
 static inline void fn_graph_done_cleanup(struct fn_graph *graph) {
     fn_graph_done(graph);
 }

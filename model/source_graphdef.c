@@ -303,6 +303,27 @@ static fn_status read_file(const char *path, struct fn_source *source, struct fn
     return status;
 }
 
+/* MetaGraphDef { GraphDef graph_def = 2; } */
+fn_status fn_graph_read_meta(struct fn_source *source, const char *path, struct fn_error *err) {
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    fn_status status = fn_source_load(source, path, &bytes, &size, err);
+    if (status != FN_OK) return status;
+    struct fn_wire message = fn_wire_of(bytes, size);
+    struct fn_wire_field field;
+    while (fn_wire_next(&message, &field)) {
+        if (field.number != 2 || field.type != 2) continue;
+        __attribute__((cleanup(fn_graph_done_cleanup))) struct fn_graph graph = {.source = source};
+        status = read_graph(&graph, field.bytes, err);
+        if (status != FN_OK) return status;
+        struct facts facts = find_facts(&graph);
+        if (facts.epsilon != 0) source->batchnorm_epsilon = facts.epsilon;
+        source->residual_scale_folded = !facts.scaled;
+        return FN_OK;
+    }
+    return fn_fail(err, FN_BAD_SOURCE, "%s: no graph in it (truncated?)", path);
+}
+
 /* A first field `node` (1, bytes) that begins with its own field `name` (1, bytes). */
 static bool recognise(const char *path) {
     uint8_t head[16];

@@ -19,6 +19,7 @@
 
 #include "engine/sha256.h"
 #include "model/crc32c.h"
+#include "model/graph.h"
 #include "model/naming.h"
 #include "model/paths.h"
 #include "model/sstable.h"
@@ -382,6 +383,12 @@ static bool recognise(const char *path) {
     return find_prefix(path, prefix, sizeof prefix);
 }
 
+static fn_status read_meta(const struct bundle *bundle, struct fn_error *err) {
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s.meta", bundle->prefix);
+    return access(path, R_OK) == 0 ? fn_graph_read_meta(bundle->source, path, err) : FN_OK;
+}
+
 static fn_status read_checkpoint(const char *path, struct fn_source *source, struct fn_error *err) {
     struct bundle bundle = {.source = source};
     if (!find_prefix(path, bundle.prefix, sizeof bundle.prefix))
@@ -395,6 +402,7 @@ static fn_status read_checkpoint(const char *path, struct fn_source *source, str
     if (status == FN_OK && bundle.n_shards == 0)
         status = fn_fail(err, FN_BAD_SOURCE, "%s: a table, but not of a checkpoint", index);
     if (status == FN_OK) status = add_all(&bundle, err);
+    if (status == FN_OK) status = read_meta(&bundle, err);
     if (status == FN_OK) status = digest_files(&bundle, err);
     bundle_done(&bundle);
     return status;
