@@ -285,8 +285,8 @@ fn_status fn_hdf5_read(struct fn_source *source, const char *path, fn_hdf5_visit
     if (fd < 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
     fn_status status = run_child(path, fd, source->memory_limit - source->memory_used, err);
     if (status != FN_OK) return status;
-    const uint8_t *bytes;
-    size_t size;
+    const uint8_t *bytes = NULL;
+    size_t size = 0;
     status = collect(source, fd, &bytes, &size, err);
     return status == FN_OK ? visit_records(source, bytes, size, visit, context, ret_config, err)
                            : status;

@@ -90,7 +90,7 @@ static fn_status push(struct machine *m, struct fn_pickle_value *value) {
 }
 
 static fn_status push_new(struct machine *m, enum fn_pickle_kind kind, int64_t integer) {
-    struct fn_pickle_value *value;
+    struct fn_pickle_value *value = NULL;
     fn_status status = make(m, kind, &value);
     if (status != FN_OK) return status;
     value->integer = integer;
@@ -126,7 +126,7 @@ static fn_status collect(struct machine *m, enum fn_pickle_kind kind, size_t n, 
     for (size_t i = 0; i < n; i++)
         if (!peek(m, i, &status)) return status;
     if (kind == FN_PICKLE_DICT && n % 2) return refuse(m, "a key without a value");
-    struct fn_pickle_value *value;
+    struct fn_pickle_value *value = NULL;
     status = make(m, kind, &value);
     if (status == FN_OK) status = append(m, value, m->stack + m->n_stack - n, n);
     if (status != FN_OK) return status;
@@ -177,7 +177,7 @@ static fn_status push_string(struct machine *m, size_t length_width) {
     if (status != FN_OK) return status;
     const uint8_t *text = take(m, length, &status);
     if (!text) return status;
-    struct fn_pickle_value *value;
+    struct fn_pickle_value *value = NULL;
     status = make(m, FN_PICKLE_STRING, &value);
     if (status != FN_OK) return status;
     value->text = (const char *)text;
@@ -204,7 +204,7 @@ static fn_status push_float(struct machine *m) {
     if (!p) return status;
     uint64_t bits = 0;
     for (int i = 0; i < 8; i++) bits = bits << 8 | p[i];
-    struct fn_pickle_value *value;
+    struct fn_pickle_value *value = NULL;
     status = make(m, FN_PICKLE_FLOAT, &value);
     if (status != FN_OK) return status;
     memcpy(&value->real, &bits, sizeof bits);
@@ -233,7 +233,7 @@ static fn_status push_global(struct machine *m, const char *module, size_t modul
                       "model's state_dict() alone",
                       text);
     }
-    struct fn_pickle_value *value;
+    struct fn_pickle_value *value = NULL;
     fn_status status = make(m, FN_PICKLE_GLOBAL, &value);
     if (status != FN_OK) return status;
     const char *copy = fn_pickle_keep(m->pickle, text);

@@ -193,7 +193,7 @@ static fn_status read_tensor(const struct torch_file *file, const char *name,
         !read_dimensions(shape, ret->rank = (int)shape->n, ret->shape) ||
         !read_dimensions(args->items[3], ret->rank, ret->stride))
         return bad(file, name, "its shape, strides or offset are not as PyTorch writes them", err);
-    const uint8_t *data;
+    const uint8_t *data = NULL;
     status = find_storage(file, name, &id, &data, err);
     if (status != FN_OK) return status;
     uint64_t start = (uint64_t)offset->integer;
@@ -253,8 +253,8 @@ static fn_status open_zip(struct torch_file *file, struct fn_error *err) {
     const char *member = fn_zip_name(file->zip, index);
     (void)snprintf(file->prefix, sizeof file->prefix, "%.*s",
                    (int)(strchr(member, '/') + 1 - member), member);
-    const uint8_t *bytes;
-    size_t size, used;
+    const uint8_t *bytes = NULL;
+    size_t size = 0, used = 0;
     char order[MAX_NAME + 16];
     (void)snprintf(order, sizeof order, "%sbyteorder", file->prefix);
     size_t at = fn_zip_find(file->zip, order);

@@ -132,7 +132,7 @@ fn_status fn_zip_open(const char *name, const uint8_t *bytes, size_t size, struc
     zip->name = name;
     zip->bytes = bytes;
     zip->size = size;
-    struct directory dir;
+    struct directory dir = {0};
     fn_status status = find_directory(zip, &dir, err);
     if (status != FN_OK) return status;
     zip->members = calloc(dir.n ? dir.n : 1, sizeof *zip->members);

@@ -149,7 +149,7 @@ static void the_report_is_one_page_that_a_browser_shows(void **state) {
         (void)snprintf(path, sizeof path, "%s/dom", folder);
         file = fopen(path, "r");
         assert_non_null(file);
-        (void)fread(shown, 1, sizeof shown - 1, file);
+        assert_true(fread(shown, 1, sizeof shown - 1, file) > 0);
         (void)fclose(file);
     }
     (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
