@@ -115,13 +115,13 @@ fn_status fn_source_open_with(const char *path, const struct fn_source_options *
     if (!reader && stat(path, &info) != 0) /* a checkpoint's prefix need not exist */
         return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
     if (!reader) {
-        char known[320] = "";
+        char known[200] = "";
         for (size_t i = 0; i < N_READERS; i++) {
             size_t used = strlen(known);
-            (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", or " : "",
-                           readers[i]->about);
+            (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
+                           readers[i]->format);
         }
-        return fn_fail(err, FN_BAD_SOURCE, "%s: no trained weights found; expected %s", path,
+        return fn_fail(err, FN_BAD_SOURCE, "%.80s: no trained weights in any known form (%s)", path,
                        known);
     }
     FN_CLEANUP(fn_source_free) struct fn_source *source = NULL;
