@@ -7,14 +7,15 @@ Keras, PyTorch, onnx and safetensors. Run it once with each environment (they do
 together in one):
 
     pip install tensorflow-cpu safetensors   # TensorFlow 2.21, Keras 3.15
-    make_fixtures.py tensorflow OUT
+    make_fixtures.py tensorflow --gzip tests/model/fixtures
     pip install torch onnx onnxscript        # PyTorch 2.15
-    make_fixtures.py torch OUT
+    make_fixtures.py torch --gzip tests/model/fixtures
 
 --width 16 gives the full network (OUT must not be the fixtures' folder then); --weights takes the
 kernels and biases from a directory of .npy files like facenet-512-npy.
 """
 import argparse
+import gzip
 import os
 import pathlib
 import re
@@ -37,7 +38,7 @@ def walk(net, x, width, embedding):
             x = net.conv(x, f"{scope}/{name}", w(oc), kernel, stride, same)
         return x
 
-    def block(x, scope, oc, scale, relu, branches, kernels):
+    def block(x, scope, oc, scale, relu, branches):
         parts = []
         for b, steps in enumerate(branches):
             parts.append(chain(x, f"{scope}/Branch_{b}", *steps))
@@ -54,7 +55,7 @@ def walk(net, x, width, embedding):
             [("Conv2d_1x1", 32, (1, 1), 1, True)],
             [("Conv2d_0a_1x1", 32, (1, 1), 1, True), ("Conv2d_0b_3x3", 32, (3, 3), 1, True)],
             [("Conv2d_0a_1x1", 32, (1, 1), 1, True), ("Conv2d_0b_3x3", 32, (3, 3), 1, True),
-             ("Conv2d_0c_3x3", 32, (3, 3), 1, True)]], None)
+             ("Conv2d_0c_3x3", 32, (3, 3), 1, True)]])
     m = f"{ROOT}/Mixed_6a"
     x = net.concat([
         chain(x, f"{m}/Branch_0", ("Conv2d_1a_3x3", 384, (3, 3), 2, False)),
@@ -65,7 +66,7 @@ def walk(net, x, width, embedding):
         x = block(x, f"{ROOT}/Repeat_1/block17_{i + 1}", 128, 0.10, True, [
             [("Conv2d_1x1", 128, (1, 1), 1, True)],
             [("Conv2d_0a_1x1", 128, (1, 1), 1, True), ("Conv2d_0b_1x7", 128, (1, 7), 1, True),
-             ("Conv2d_0c_7x1", 128, (7, 1), 1, True)]], None)
+             ("Conv2d_0c_7x1", 128, (7, 1), 1, True)]])
     m = f"{ROOT}/Mixed_7a"
     one = ("Conv2d_0a_1x1", 256, (1, 1), 1, True)
     x = net.concat([
@@ -78,8 +79,8 @@ def walk(net, x, width, embedding):
              [("Conv2d_0a_1x1", 192, (1, 1), 1, True), ("Conv2d_0b_1x3", 192, (1, 3), 1, True),
               ("Conv2d_0c_3x1", 192, (3, 1), 1, True)]]
     for i in range(5):
-        x = block(x, f"{ROOT}/Repeat_2/block8_{i + 1}", 192, 0.20, True, eight, None)
-    x = block(x, f"{ROOT}/Block8", 192, 1.0, False, eight, None)
+        x = block(x, f"{ROOT}/Repeat_2/block8_{i + 1}", 192, 0.20, True, eight)
+    x = block(x, f"{ROOT}/Block8", 192, 1.0, False, eight)
     return net.head(x, f"{ROOT}/Bottleneck", embedding)
 
 
@@ -160,7 +161,6 @@ class Weights:
 def tensorflow(out, width, embedding, weights):
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     import tensorflow as tf
-    from google.protobuf import text_format  # noqa: F401  (fails early without protobuf)
     v1 = tf.compat.v1
     for folder in ("tf-checkpoint", "tf-sharded", "tf-meta", "tf-partitioned", "tf2-object"):
         (out / folder).mkdir(parents=True, exist_ok=True)
@@ -354,6 +354,12 @@ def keras(out, width, embedding, weights):
         layer.set_weights(values)
     model.save(str(out / "keras-model.h5"))
     model.save_weights(str(out / "keras3.weights.h5"))
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    call = tf.function(lambda x: model(x)).get_concrete_function(
+        tf.TensorSpec((None, 160, 160, 3), tf.float32))
+    frozen = convert_variables_to_constants_v2(call).graph.as_graph_def()
+    (out / "keras-frozen.pb").write_bytes(frozen.SerializeToString(deterministic=True))
     from keras.src.legacy.saving import legacy_h5_format
     import h5py
     with h5py.File(out / "keras-weights.h5", "w") as f:
@@ -496,11 +502,16 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--width", type=int, default=1, help="sixteenths of the full network")
     parser.add_argument("--embedding", type=int, default=32)
+    parser.add_argument("--gzip", action="store_true", help="compress what was written")
     parser.add_argument("--weights", help="directory of .npy files")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     make = tensorflow if args.producer == "tensorflow" else pytorch
     make(args.out, args.width, args.embedding, Weights(args.weights))
+    for path in sorted(args.out.rglob("*")) if args.gzip else []:
+        if path.is_file() and path.suffix != ".gz":
+            path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+            path.unlink()
 
 
 if __name__ == "__main__":
