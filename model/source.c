@@ -9,7 +9,12 @@
 
 #include "engine/preprocess.h"
 
-static const struct fn_source_reader *const readers[] = {&fn_source_npy, &fn_source_safetensors};
+static const struct fn_source_reader *const readers[] = {
+    &fn_source_extract, /* before checkpoints and npy, which are folders too */
+    &fn_source_tf_checkpoint, &fn_source_npy, /* takes any folder */
+    &fn_source_safetensors,   &fn_source_torch,    &fn_source_keras,
+    &fn_source_onnx,          &fn_source_graphdef, /* last: little tells it apart */
+};
 #define N_READERS (sizeof readers / sizeof readers[0])
 
 #define MAX_SCOPES 4096 /* far above any network's; keeps a hostile file's cost low */
@@ -22,6 +27,7 @@ fn_status fn_source_new(const char *path, struct fn_source **ret_source, struct 
     if (!source) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", path);
     (void)snprintf(source->path, sizeof source->path, "%s", path);
     source->batchnorm_epsilon = 0.001;
+    source->memory_limit = FN_SOURCE_MEMORY;
     *ret_source = source;
     return FN_OK;
 }
@@ -100,30 +106,40 @@ fn_status fn_source_skip(struct fn_source *source, const char *name, struct fn_e
     return FN_OK;
 }
 
-fn_status fn_source_open(const char *path, struct fn_source **ret_source, struct fn_error *err) {
-    struct stat st;
-    if (stat(path, &st) != 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+fn_status fn_source_open_with(const char *path, const struct fn_source_options *options,
+                              struct fn_source **ret_source, struct fn_error *err) {
     const struct fn_source_reader *reader = NULL;
     for (size_t i = 0; i < N_READERS && !reader; i++)
         if (readers[i]->recognise(path)) reader = readers[i];
+    struct stat info;
+    if (!reader && stat(path, &info) != 0) /* a checkpoint's prefix need not exist */
+        return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
     if (!reader) {
-        char known[160] = "";
+        char known[200] = "";
         for (size_t i = 0; i < N_READERS; i++) {
             size_t used = strlen(known);
-            (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", or " : "",
-                           readers[i]->about);
+            (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
+                           readers[i]->format);
         }
-        return fn_fail(err, FN_BAD_SOURCE, "%s: no trained weights found; expected %s", path,
+        return fn_fail(err, FN_BAD_SOURCE, "%.80s: no trained weights in any known form (%s)", path,
                        known);
     }
     FN_CLEANUP(fn_source_free) struct fn_source *source = NULL;
     fn_status status = fn_source_new(path, &source, err);
     if (status != FN_OK) return status;
     source->reader = reader;
+    if (options) {
+        source->use_averages = options->use_averages;
+        if (options->memory_limit) source->memory_limit = options->memory_limit;
+    }
     status = reader->read(path, source, err);
     if (status != FN_OK) return status;
     *ret_source = FN_TAKE(source);
     return FN_OK;
+}
+
+fn_status fn_source_open(const char *path, struct fn_source **ret_source, struct fn_error *err) {
+    return fn_source_open_with(path, NULL, ret_source, err);
 }
 
 struct lookup {

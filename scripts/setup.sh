@@ -15,11 +15,12 @@ run_packages=(
     opencl-headers ocl-icd-opencl-dev pocl-opencl-icd
     libjpeg62-turbo-dev libspng-dev libwebp-dev
     libopenblas-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev
+    libhdf5-dev zlib1g-dev
     gnuplot-nox curl ca-certificates
 )
 check_packages=(
     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
-    libcmocka-dev git python3-venv
+    libcmocka-dev git python3-venv iverilog chromium
 )
 
 level=${1:-}
