@@ -60,6 +60,6 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
 const struct fn_command fn_command_bin = {
     .name = "bin",
     .synopsis = "VALUE -n N [--decode | --fraction]",
-    .summary = "Sign and magnitude in 8 bits, N of them fractional, as the original method has it.",
+    .summary = "sign and magnitude in 8 bits, N of them fractional, as the original method has it",
     .run = run,
 };

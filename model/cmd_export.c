@@ -80,6 +80,6 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
 const struct fn_command fn_command_export = {
     .name = "export",
     .synopsis = "MODEL -o DIR [--format F] [--order O] [--vec N] [--lanes N]",
-    .summary = "Write a model's weights as images for the memories of an FPGA.",
+    .summary = "write a model's weights as images for the memories of an FPGA",
     .run = run,
 };

@@ -34,6 +34,6 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
 const struct fn_command fn_command_extract = {
     .name = "extract",
     .synopsis = "SOURCE -o DIR",
-    .summary = "Write every parameter tensor of trained weights as .npy, with a manifest.",
+    .summary = "write every parameter tensor of trained weights as .npy, with a manifest",
     .run = run,
 };

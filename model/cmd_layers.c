@@ -55,6 +55,6 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
 const struct fn_command fn_command_layers = {
     .name = "layers",
     .synopsis = "SOURCE [--json | --dot] [--all]",
-    .summary = "Show the network that trained weights are of, layer by layer.",
+    .summary = "show the network that trained weights are of, layer by layer",
     .run = run,
 };

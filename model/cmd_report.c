@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * cmd_report.c -- `facenet-model report`: what quantization did, as a page. */
-
 #include "engine/file.h"
 #include "model/command.h"
 #include "model/crops.h"
@@ -77,6 +76,6 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
 const struct fn_command fn_command_report = {
     .name = "report",
     .synopsis = "MODEL -o FILE.html [--source SOURCE] [--calibration DIR] [--pictures N]",
-    .summary = "Write a page that shows what quantization did, layer by layer.",
+    .summary = "write a page that shows what quantization did, layer by layer",
     .run = run,
 };

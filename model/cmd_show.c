@@ -111,6 +111,6 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
 const struct fn_command fn_command_show = {
     .name = "show",
     .synopsis = "MODEL|SOURCE --tensor NAME [--n N] [--source SOURCE] [--page N] [--plot FILE]",
-    .summary = "Show a tensor before and after quantization, element by element.",
+    .summary = "show a tensor before and after quantization, element by element",
     .run = run,
 };

@@ -106,11 +106,15 @@ fn_status fn_source_skip(struct fn_source *source, const char *name, struct fn_e
     return FN_OK;
 }
 
+const struct fn_source_reader *fn_source_recognise(const char *path) {
+    for (size_t i = 0; i < N_READERS; i++)
+        if (readers[i]->recognise(path)) return readers[i];
+    return NULL;
+}
+
 fn_status fn_source_open_with(const char *path, const struct fn_source_options *options,
                               struct fn_source **ret_source, struct fn_error *err) {
-    const struct fn_source_reader *reader = NULL;
-    for (size_t i = 0; i < N_READERS && !reader; i++)
-        if (readers[i]->recognise(path)) reader = readers[i];
+    const struct fn_source_reader *reader = fn_source_recognise(path);
     struct stat info;
     if (!reader && stat(path, &info) != 0) /* a checkpoint's prefix need not exist */
         return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));

@@ -98,6 +98,8 @@ struct fn_source_options {
     uint64_t memory_limit; /* bytes; 0: FN_SOURCE_MEMORY */
 };
 
+/* The reader for what the path holds, or NULL. */
+const struct fn_source_reader *fn_source_recognise(const char *path);
 /* Open by what the path holds. FN_IO, FN_BAD_SOURCE; FN_USAGE when there are no averages to use.
  * Options may be NULL. */
 FN_MUST fn_status fn_source_open_with(const char *path, const struct fn_source_options *options,

@@ -8,11 +8,12 @@
 #include <sys/stat.h>
 
 #include "model/crc32c.h"
-#include "source_target.h"
+#include "tests/fuzz/source_target.h"
 
 #define MAX_INDEX 65536
 
-static char prefix[64];
+static char folder[] = P_tmpdir "/facenetd-fuzz.XXXXXX";
+static char prefix[sizeof folder + 2];
 
 static void write_file(const char *suffix, const void *bytes, size_t size) {
     char path[PATH_MAX];
@@ -28,15 +29,13 @@ static void clean_up(void) {
         (void)snprintf(path, sizeof path, "%s%s", prefix, suffixes[i]);
         (void)unlink(path);
     }
-    *strrchr(prefix, '/') = '\0';
-    (void)rmdir(prefix);
+    (void)rmdir(folder);
 }
 
 static void set_up(void) {
     static const uint8_t numbers[256];
-    (void)strcpy(prefix, "/tmp/facenetd-fuzz.XXXXXX");
-    if (!mkdtemp(prefix)) abort();
-    (void)strcat(prefix, "/m");
+    if (!mkdtemp(folder)) abort();
+    (void)snprintf(prefix, sizeof prefix, "%s/m", folder);
     write_file(".data-00000-of-00001", numbers, sizeof numbers);
     (void)atexit(clean_up);
 }

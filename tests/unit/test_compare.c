@@ -124,7 +124,7 @@ static void write_page(const char *path, size_t *ret_outputs) {
 
 static void the_report_is_one_page_that_a_browser_shows(void **state) {
     (void)state;
-    char folder[] = "/tmp/facenetd-report.XXXXXX", path[PATH_MAX], command[3 * PATH_MAX];
+    char folder[] = P_tmpdir "/facenetd-report.XXXXXX", path[PATH_MAX], command[3 * PATH_MAX];
     static char page[1 << 20], shown[1 << 20];
     size_t outputs;
     assert_non_null(mkdtemp(folder));

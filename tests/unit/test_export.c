@@ -22,7 +22,7 @@
 #define DEPTH 9001 /* above one 64 KiB segment of Intel-HEX */
 
 static uint8_t bytes[DEPTH * WORD];
-static char folder[] = "/tmp/facenetd-export.XXXXXX";
+static char folder[] = P_tmpdir "/facenetd-export.XXXXXX";
 
 static int set_up(void **state) {
     (void)state;
@@ -102,7 +102,8 @@ static void an_intel_hex_file_reads_back_with_its_checksums(void **state) {
     static uint8_t found[sizeof bytes];
     size_t upper = 0, n = 0;
     bool ended = false;
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n")) && *line;) {
         uint8_t record[64], sum = 0;
         size_t size = strlen(line) / 2;
         assert_int_equal(line[0], ':');

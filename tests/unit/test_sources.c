@@ -24,7 +24,7 @@
 
 #define FIXTURES "tests/model/fixtures"
 
-static char folder[] = "/tmp/facenetd-sources.XXXXXX";
+static char folder[] = P_tmpdir "/facenetd-sources.XXXXXX";
 
 /* Unpack one .gz of the fixtures, making the folders on the way. */
 static void unpack(const char *from, const char *to) {
