@@ -33,8 +33,7 @@ static fn_status allocate(struct fn_comparison *c, size_t n, struct fn_error *er
     return c->elements ? FN_OK : fn_fail(err, FN_NO_MEMORY, "%s: no memory", c->name);
 }
 
-/* ---- a source: the original method
- * --------------------------------------------------------------- */
+/* ---- a source: the original method ---------------------------------------------------------- */
 
 static fn_status find_part(const struct fn_source *source, const char *wanted,
                            const struct fn_source_array **ret, char *ret_name, size_t size,
@@ -125,8 +124,7 @@ fn_status fn_compare_source(const struct fn_source *source, const char *name, in
     return FN_OK;
 }
 
-/* ---- a model
- * ------------------------------------------------------------------------------------- */
+/* ---- a model -------------------------------------------------------------------------------- */
 
 struct wanted {
     int layer;
@@ -229,8 +227,7 @@ fn_status fn_compare_model(const struct fn_model *model, const struct fn_source 
     return FN_OK;
 }
 
-/* ---- figures
- * ------------------------------------------------------------------------------------- */
+/* ---- figures -------------------------------------------------------------------------------- */
 
 struct fn_comparison_summary fn_comparison_summarize(const struct fn_comparison *c) {
     struct fn_comparison_summary s = {.low = INFINITY, .high = -INFINITY};

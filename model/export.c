@@ -35,8 +35,7 @@ static size_t round_up(size_t n, size_t step) {
     return (n + step - 1) / step * step;
 }
 
-/* ---- order
- * --------------------------------------------------------------------------------------- */
+/* ---- order ---------------------------------------------------------------------------------- */
 
 static uint8_t weight_at(const struct fn_model *model, int layer, size_t o, size_t h, size_t w,
                          size_t i) {
@@ -99,8 +98,7 @@ fn_status fn_export_weights(const struct fn_model *model, int layer,
     return FN_OK;
 }
 
-/* ---- files
- * --------------------------------------------------------------------------------------- */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 /* "InceptionResnetV1/Conv2d_1a_3x3" + "weights" to an identifier that is a file name too. */
 static void name_image(const struct fn_layer *layer, const char *what, char *ret, size_t size) {

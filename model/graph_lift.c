@@ -35,8 +35,7 @@ static fn_status bad(const struct lift *lift, size_t node, const char *what) {
                    lift->graph->nodes[node].name, what);
 }
 
-/* ---- constants
- * ----------------------------------------------------------------------------------- */
+/* ---- constants ------------------------------------------------------------------------------ */
 
 /* Through nodes that only pass their input on. */
 static size_t skip_passes(const struct fn_graph *graph, size_t node) {
@@ -102,8 +101,7 @@ static bool evaluate(const struct lift *lift, size_t node, size_t n, double *ret
     return true;
 }
 
-/* ---- what follows a layer
- * ------------------------------------------------------------------------ */
+/* ---- what follows a layer ------------------------------------------------------------------- */
 
 static fn_status apply_norm(const struct lift *lift, size_t node, struct affine *a) {
     const struct fn_graph *graph = lift->graph;
@@ -171,8 +169,7 @@ static fn_status follow(struct lift *lift, size_t node, double residual_scale, s
     return FN_OK;
 }
 
-/* ---- layers
- * -------------------------------------------------------------------------------------- */
+/* ---- layers --------------------------------------------------------------------------------- */
 
 static fn_status add_vector(const struct lift *lift, const char *scope, enum fn_part part,
                             size_t node, const double *values, size_t n) {
@@ -241,8 +238,7 @@ static fn_status lift_layer(struct lift *lift, int index) {
     return add_affine(lift, scope, node, &a);
 }
 
-/* ---- order
- * --------------------------------------------------------------------------------------- */
+/* ---- order ---------------------------------------------------------------------------------- */
 
 static fn_status find_consumers(struct lift *lift) {
     const struct fn_graph *graph = lift->graph;

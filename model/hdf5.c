@@ -41,8 +41,7 @@ struct record {
 /* How the child ends. */
 enum { CHILD_OK, CHILD_NOT_HDF5, CHILD_DAMAGED, CHILD_TOO_LARGE, CHILD_WRITE };
 
-/* ---- the child
- * ----------------------------------------------------------------------------------- */
+/* ---- the child ------------------------------------------------------------------------------ */
 
 struct child {
     int fd;
@@ -180,8 +179,7 @@ static int read_in_child(const char *path, int fd, uint64_t memory_limit) {
     return child.result;
 }
 
-/* ---- the parent
- * ---------------------------------------------------------------------------------- */
+/* ---- the parent ----------------------------------------------------------------------------- */
 
 static void close_fd(int *fd) {
     if (*fd >= 0) (void)close(*fd);

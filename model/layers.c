@@ -8,8 +8,7 @@
 
 #include "model/naming.h"
 
-/* ---- missing
- * ------------------------------------------------------------------------------------- */
+/* ---- missing -------------------------------------------------------------------------------- */
 
 static fn_status note_missing(const struct fn_source *source, const char *scope, enum fn_part part,
                               struct fn_missing *missing, struct fn_error *err) {
@@ -54,8 +53,7 @@ void fn_missing_done(struct fn_missing *missing) {
     free(missing->names);
 }
 
-/* ---- figures
- * ------------------------------------------------------------------------------------- */
+/* ---- figures -------------------------------------------------------------------------------- */
 
 int64_t fn_layers_parameters(const struct fn_source *source, const struct fn_layer *layer) {
     const struct fn_source_scope *scope = fn_source_find(source, layer->name);
@@ -93,8 +91,7 @@ static void describe_output(const struct fn_network *network, const struct fn_la
     (void)snprintf(ret, size, "%dx%dx%d", t->height, t->width, layer->out_channels);
 }
 
-/* ---- tree
- * ---------------------------------------------------------------------------------------- */
+/* ---- tree ----------------------------------------------------------------------------------- */
 
 struct section {
     const char *scope; /* below the root; # is a number counted from 1 */
@@ -254,8 +251,7 @@ void fn_layers_print_tree(FILE *to, const struct fn_source *source,
     }
 }
 
-/* ---- Graphviz
- * ------------------------------------------------------------------------------------ */
+/* ---- Graphviz ------------------------------------------------------------------------------- */
 
 static void print_cluster(FILE *to, const struct fn_network *network, int section, int wanted) {
     for (int i = 0; i < network->n_layers; i++) {
@@ -298,8 +294,7 @@ void fn_layers_print_dot(FILE *to, const struct fn_network *network) {
     (void)fprintf(to, "}\n");
 }
 
-/* ---- JSON
- * ---------------------------------------------------------------------------------------- */
+/* ---- JSON ----------------------------------------------------------------------------------- */
 
 static json_t *shape_json(const struct fn_network *network, int tensor, int channels) {
     if (tensor < 0) return json_pack("[i]", channels);

@@ -65,8 +65,7 @@ static fn_status no_memory(const struct machine *m) {
     return fn_fail(m->err, FN_NO_MEMORY, "%s: no memory", m->name);
 }
 
-/* ---- values
- * -------------------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------------------- */
 
 static fn_status make(struct machine *m, enum fn_pickle_kind kind, struct fn_pickle_value **ret) {
     if (m->pickle->n_values == FN_PICKLE_MAX_VALUES)
@@ -148,8 +147,7 @@ static fn_status extend(struct machine *m, enum fn_pickle_kind kind, size_t n, b
     return status;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 /* `n` bytes of the input, or NULL after a refusal. */
 static const uint8_t *take(struct machine *m, uint64_t n, fn_status *status) {
@@ -211,8 +209,7 @@ static fn_status push_float(struct machine *m) {
     return push(m, value);
 }
 
-/* ---- globals and calls
- * --------------------------------------------------------------------------- */
+/* ---- globals and calls ---------------------------------------------------------------------- */
 
 static fn_status push_global(struct machine *m, const char *module, size_t module_size,
                              const char *name, size_t name_size) {
@@ -284,8 +281,7 @@ static fn_status record_call(struct machine *m) {
     return collect(m, FN_PICKLE_CALL, 2, false);
 }
 
-/* ---- memo
- * ---------------------------------------------------------------------------------------- */
+/* ---- memo ----------------------------------------------------------------------------------- */
 
 static fn_status memo_put(struct machine *m, uint64_t index) {
     fn_status status = FN_OK;
@@ -311,8 +307,7 @@ static fn_status memo_get(struct machine *m, uint64_t index) {
     return push(m, m->memo[index]);
 }
 
-/* ---- opcodes
- * ------------------------------------------------------------------------------------- */
+/* ---- opcodes -------------------------------------------------------------------------------- */
 
 /* Opcodes with an argument of fixed width; *ret_handled says whether it was one. */
 static fn_status step_number(struct machine *m, uint8_t opcode, bool *ret_handled) {

@@ -24,8 +24,7 @@ static size_t per_channel(const struct fn_layer *l) {
     return (size_t)l->kernel_h * (size_t)l->kernel_w * (size_t)l->in_channels;
 }
 
-/* ---- weights
- * ------------------------------------------------------------------------------------- */
+/* ---- weights -------------------------------------------------------------------------------- */
 
 /* `folded`: the trained weights, or NULL. */
 static void measure_weights(const struct fn_model *model, int layer, const double *folded,
@@ -75,8 +74,7 @@ static fn_status measure_all_weights(const struct fn_model *model, const struct 
     return FN_OK;
 }
 
-/* ---- activations
- * --------------------------------------------------------------------------------- */
+/* ---- activations ---------------------------------------------------------------------------- */
 
 /* One layer's own channels of its output tensor; `real`: the float network's, or NULL. */
 static void measure_output(const struct measure *m, int layer, const float *real) {

@@ -62,8 +62,7 @@ static void put_card(FILE *to, const char *about, double value, int digits, cons
     (void)fprintf(to, "%s</b><span>%s</span></div>\n", isnan(value) ? "" : unit, about);
 }
 
-/* ---- charts
- * -------------------------------------------------------------------------------------- */
+/* ---- charts --------------------------------------------------------------------------------- */
 
 struct chart {
     const char *title, *about;
@@ -148,8 +147,7 @@ static void put_chart(FILE *to, const struct fn_report_page *report, const struc
     (void)fputs("</svg>\n", to);
 }
 
-/* ---- table
- * --------------------------------------------------------------------------------------- */
+/* ---- table ---------------------------------------------------------------------------------- */
 
 static void put_number(FILE *to, double value, int digits) {
     (void)fputs("<td>", to);

@@ -128,6 +128,9 @@ fn_status fn_source_open_with(const char *path, const struct fn_source_options *
         return fn_fail(err, FN_BAD_SOURCE, "%.80s: no trained weights in any known form (%s)", path,
                        known);
     }
+    if (options && options->use_averages && reader != &fn_source_tf_checkpoint)
+        return fn_fail(err, FN_USAGE, "%s: --ema, but only TensorFlow checkpoints have averages",
+                       path);
     FN_CLEANUP(fn_source_free) struct fn_source *source = NULL;
     fn_status status = fn_source_new(path, &source, err);
     if (status != FN_OK) return status;

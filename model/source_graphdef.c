@@ -49,8 +49,7 @@ struct facts {
     bool scaled;    /* a constant 0.17 */
 };
 
-/* ---- tensors
- * ------------------------------------------------------------------------------------- */
+/* ---- tensors -------------------------------------------------------------------------------- */
 
 static bool read_shape(struct fn_wire message, struct fn_raw_tensor *tensor) {
     struct fn_wire_field field, inner;
@@ -136,8 +135,7 @@ static fn_status read_tensor(struct fn_source *source, struct fn_wire message,
     return expand(source, bytes, size, element, count, &tensor->data, err);
 }
 
-/* ---- nodes
- * --------------------------------------------------------------------------------------- */
+/* ---- nodes ---------------------------------------------------------------------------------- */
 
 /* map<string, AttrValue> attr */
 static fn_status read_attribute(struct fn_source *source, struct fn_wire entry,
@@ -224,8 +222,7 @@ static fn_status read_graph(struct fn_graph *graph, struct fn_wire message, stru
     return fn_graph_link(graph, err);
 }
 
-/* ---- by names
- * ------------------------------------------------------------------------------------ */
+/* ---- by names ------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *text, const char *end) {
     size_t n = strlen(text), m = strlen(end);
@@ -283,8 +280,7 @@ static fn_status add_by_names(const struct fn_graph *graph, struct fn_error *err
     return FN_OK;
 }
 
-/* ---- the reader
- * ---------------------------------------------------------------------------------- */
+/* ---- the reader ----------------------------------------------------------------------------- */
 
 static fn_status read_file(const char *path, struct fn_source *source, struct fn_error *err) {
     uint8_t *bytes = NULL;

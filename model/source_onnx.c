@@ -34,8 +34,7 @@ struct onnx {
     size_t outside_size;
 };
 
-/* ---- tensors
- * ------------------------------------------------------------------------------------- */
+/* ---- tensors -------------------------------------------------------------------------------- */
 
 struct place {
     char location[256];
@@ -170,8 +169,7 @@ static fn_status add_initializer(struct onnx *onnx, struct fn_wire message, stru
     return fn_graph_add_value(&onnx->graph, name, err);
 }
 
-/* ---- nodes
- * --------------------------------------------------------------------------------------- */
+/* ---- nodes ---------------------------------------------------------------------------------- */
 
 static fn_status read_attribute(struct onnx *onnx, struct fn_wire message,
                                 struct fn_graph_node *node, bool *group, struct fn_error *err) {
@@ -245,8 +243,7 @@ static fn_status read_graph(struct onnx *onnx, struct fn_wire message, struct fn
     return status;
 }
 
-/* ---- the reader
- * ---------------------------------------------------------------------------------- */
+/* ---- the reader ----------------------------------------------------------------------------- */
 
 static fn_status read_model(struct onnx *onnx, struct fn_wire message, struct fn_error *err) {
     struct fn_wire_field field;

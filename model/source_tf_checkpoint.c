@@ -61,8 +61,7 @@ static void close_fd(int *fd) {
     if (*fd >= 0) (void)close(*fd);
 }
 
-/* ---- the index
- * ----------------------------------------------------------------------------------- */
+/* ---- the index ------------------------------------------------------------------------------ */
 
 static fn_status damaged(const struct bundle *bundle, const char *key, struct fn_error *err) {
     return fn_fail(err, FN_BAD_SOURCE, "%s.index: the entry of %s cannot be read", bundle->prefix,
@@ -155,8 +154,7 @@ static struct entry *find_entry(const struct bundle *bundle, const char *name) {
     return NULL;
 }
 
-/* ---- the data
- * ------------------------------------------------------------------------------------ */
+/* ---- the data ------------------------------------------------------------------------------- */
 
 static void shard_path(const struct bundle *bundle, uint64_t shard, char *ret_path, size_t size) {
     (void)snprintf(ret_path, size, "%s.data-%05u-of-%05u", bundle->prefix, (unsigned)shard,
@@ -237,8 +235,7 @@ static fn_status load(struct bundle *bundle, struct entry *entry, struct fn_erro
     return FN_OK;
 }
 
-/* ---- which is what
- * ------------------------------------------------------------------------------- */
+/* ---- which is what -------------------------------------------------------------------------- */
 
 /* Whether a variable stands below another one, as slots and averages do. */
 static bool is_below_another(const struct bundle *bundle, const char *name) {
@@ -309,8 +306,7 @@ static fn_status add_all(struct bundle *bundle, struct fn_error *err) {
     return FN_OK;
 }
 
-/* ---- files
- * --------------------------------------------------------------------------------------- */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 /* The digest is over the lines `<sha256>  <name>\n` of the index and the data files, in this order:
  * `sha256sum <prefix>.index <prefix>.data-* | sha256sum` in their folder. */
@@ -361,7 +357,7 @@ static bool find_in_folder(const char *folder, char *ret_prefix, size_t size) {
         if (length < 0 || (size_t)length >= size || !is_table(path)) continue;
         if (!strip(path, ".index")) continue;
         found++;
-        (void)snprintf(ret_prefix, size, "%s", path);
+        memcpy(ret_prefix, path, strlen(path) + 1); /* shorter than size, see above */
     }
     return found == 1;
 }

@@ -69,8 +69,7 @@ bool fn_torch_recognise(const uint8_t *head, size_t size) {
            (size >= sizeof legacy_magic && memcmp(head, legacy_magic, sizeof legacy_magic) == 0);
 }
 
-/* ---- storages
- * ------------------------------------------------------------------------------------ */
+/* ---- storages ------------------------------------------------------------------------------- */
 
 struct storage_id {
     const struct element *element;
@@ -149,8 +148,7 @@ static fn_status find_storage(const struct torch_file *file, const char *tensor,
     return FN_OK;
 }
 
-/* ---- tensors
- * ------------------------------------------------------------------------------------- */
+/* ---- tensors -------------------------------------------------------------------------------- */
 
 static bool read_dimensions(const struct fn_pickle_value *tuple, int rank, int64_t *ret) {
     if (tuple->kind != FN_PICKLE_TUPLE || tuple->n != (size_t)rank) return false;
@@ -235,8 +233,7 @@ static fn_status visit_all(const struct torch_file *file, fn_torch_visit visit, 
     return FN_OK;
 }
 
-/* ---- the two layouts
- * ----------------------------------------------------------------------------- */
+/* ---- the two layouts ------------------------------------------------------------------------ */
 
 static fn_status open_zip(struct torch_file *file, struct fn_error *err) {
     fn_status status = fn_zip_open(file->name, file->bytes, file->size, &file->zip, err);

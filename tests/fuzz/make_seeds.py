@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Make the seeds in tests/fuzz/corpus/ for the readers of trained weights: files of a layer or two,
-by the programs that make such files. `make_seeds.py tensorflow` and `make_seeds.py torch`, each with
-the environment that tests/model/make_fixtures.py names. (initializer-without-name was found by fuzzing.)
+by the programs that make such files. `make_seeds.py tensorflow` and `make_seeds.py torch`, each
+with the environment that tests/model/make_fixtures.py names. (initializer-without-name was found by
+fuzzing.)
 """
+
 import collections
 import io
 import os
@@ -27,6 +29,7 @@ def tensorflow(tmp):
     import keras
     import numpy as np
     import tensorflow as tf
+
     v1 = tf.compat.v1
 
     def variable(name, *shape):
@@ -56,8 +59,10 @@ def tensorflow(tmp):
     put("source_keras", "model", (tmp / "model.h5").read_bytes())
     put("source_keras", "keras3", (tmp / "model.weights.h5").read_bytes())
 
-    for name, array in (("half", np.arange(6, dtype=np.float16).reshape(2, 3)),
-                        ("fortran", np.asfortranarray(np.ones((2, 3, 1, 1), np.float32)))):
+    for name, array in (
+        ("half", np.arange(6, dtype=np.float16).reshape(2, 3)),
+        ("fortran", np.asfortranarray(np.ones((2, 3, 1, 1), np.float32))),
+    ):
         file = io.BytesIO()
         np.save(file, array)
         put("npy", name, file.getvalue())
@@ -65,28 +70,41 @@ def tensorflow(tmp):
 
 def torch(tmp):
     import torch
-    state = collections.OrderedDict([
-        ("conv2d_1a.conv.weight", torch.ones(1, 3, 3, 3)),
-        ("conv2d_1a.bn.weight", torch.ones(2)[1:]),
-        ("conv2d_1a.bn.num_batches_tracked", torch.tensor(3))])
+
+    state = collections.OrderedDict(
+        [
+            ("conv2d_1a.conv.weight", torch.ones(1, 3, 3, 3)),
+            ("conv2d_1a.bn.weight", torch.ones(2)[1:]),
+            ("conv2d_1a.bn.num_batches_tracked", torch.tensor(3)),
+        ]
+    )
     for name, what, options in (
-            ("zip", state, {}), ("protocol4", {"state_dict": state}, {"pickle_protocol": 4}),
-            ("legacy", state, {"_use_new_zipfile_serialization": False})):
+        ("zip", state, {}),
+        ("protocol4", {"state_dict": state}, {"pickle_protocol": 4}),
+        ("legacy", state, {"_use_new_zipfile_serialization": False}),
+    ):
         torch.save(what, tmp / name, **options)
         put("source_torch", name, (tmp / name).read_bytes())
         if name != "legacy":
             with zipfile.ZipFile(tmp / name) as file:
                 member = next(n for n in file.namelist() if n.endswith("data.pkl"))
                 put("pickle", name, file.read(member))
-    put("pickle", "plain", pickle.dumps(
-        {"a": [1, 2.5, None, True, -7, 2**40], "b": (b"x", {3})}, protocol=2))
+    put(
+        "pickle",
+        "plain",
+        pickle.dumps({"a": [1, 2.5, None, True, -7, 2**40], "b": (b"x", {3})}, protocol=2),
+    )
 
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 3), torch.nn.BatchNorm2d(1),
-                                torch.nn.Flatten(), torch.nn.Linear(4, 2)).eval()
-    for name, options in (("folded", {}), ("bn", {
-            "do_constant_folding": False, "training": torch.onnx.TrainingMode.PRESERVE})):
-        torch.onnx.export(model, (torch.zeros(1, 3, 4, 4),), str(tmp / name), dynamo=False,
-                          **options)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 1, 3), torch.nn.BatchNorm2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 2)
+    ).eval()
+    for name, options in (
+        ("folded", {}),
+        ("bn", {"do_constant_folding": False, "training": torch.onnx.TrainingMode.PRESERVE}),
+    ):
+        torch.onnx.export(
+            model, (torch.zeros(1, 3, 4, 4),), str(tmp / name), dynamo=False, **options
+        )
         put("source_onnx", name, (tmp / name).read_bytes())
 
 

@@ -14,6 +14,7 @@ together in one):
 --width 16 gives the full network (OUT must not be the fixtures' folder then); --weights takes the
 kernels and biases from a directory of .npy files like facenet-512-npy.
 """
+
 import argparse
 import gzip
 import os
@@ -28,8 +29,10 @@ ROOT = "InceptionResnetV1"
 
 # ---- the network, once --------------------------------------------------------------------------
 
+
 def walk(net, x, width, embedding):
     """Call net.conv, .pool, .concat, .residual and .head in order, with slim scopes."""
+
     def w(full):
         return max(1, full * width // 16)
 
@@ -45,39 +48,94 @@ def walk(net, x, width, embedding):
         up = net.up(net.concat(parts, scope), f"{scope}/Conv2d_1x1", net.channels(x))
         return net.residual(x, up, scale, relu, scope)
 
-    x = chain(x, ROOT, ("Conv2d_1a_3x3", 32, (3, 3), 2, False),
-              ("Conv2d_2a_3x3", 32, (3, 3), 1, False), ("Conv2d_2b_3x3", 64, (3, 3), 1, True))
+    x = chain(
+        x,
+        ROOT,
+        ("Conv2d_1a_3x3", 32, (3, 3), 2, False),
+        ("Conv2d_2a_3x3", 32, (3, 3), 1, False),
+        ("Conv2d_2b_3x3", 64, (3, 3), 1, True),
+    )
     x = net.pool(x, f"{ROOT}/MaxPool_3a_3x3")
-    x = chain(x, ROOT, ("Conv2d_3b_1x1", 80, (1, 1), 1, False),
-              ("Conv2d_4a_3x3", 192, (3, 3), 1, False), ("Conv2d_4b_3x3", 256, (3, 3), 2, False))
+    x = chain(
+        x,
+        ROOT,
+        ("Conv2d_3b_1x1", 80, (1, 1), 1, False),
+        ("Conv2d_4a_3x3", 192, (3, 3), 1, False),
+        ("Conv2d_4b_3x3", 256, (3, 3), 2, False),
+    )
     for i in range(5):
-        x = block(x, f"{ROOT}/Repeat/block35_{i + 1}", 32, 0.17, True, [
-            [("Conv2d_1x1", 32, (1, 1), 1, True)],
-            [("Conv2d_0a_1x1", 32, (1, 1), 1, True), ("Conv2d_0b_3x3", 32, (3, 3), 1, True)],
-            [("Conv2d_0a_1x1", 32, (1, 1), 1, True), ("Conv2d_0b_3x3", 32, (3, 3), 1, True),
-             ("Conv2d_0c_3x3", 32, (3, 3), 1, True)]])
+        x = block(
+            x,
+            f"{ROOT}/Repeat/block35_{i + 1}",
+            32,
+            0.17,
+            True,
+            [
+                [("Conv2d_1x1", 32, (1, 1), 1, True)],
+                [("Conv2d_0a_1x1", 32, (1, 1), 1, True), ("Conv2d_0b_3x3", 32, (3, 3), 1, True)],
+                [
+                    ("Conv2d_0a_1x1", 32, (1, 1), 1, True),
+                    ("Conv2d_0b_3x3", 32, (3, 3), 1, True),
+                    ("Conv2d_0c_3x3", 32, (3, 3), 1, True),
+                ],
+            ],
+        )
     m = f"{ROOT}/Mixed_6a"
-    x = net.concat([
-        chain(x, f"{m}/Branch_0", ("Conv2d_1a_3x3", 384, (3, 3), 2, False)),
-        chain(x, f"{m}/Branch_1", ("Conv2d_0a_1x1", 192, (1, 1), 1, True),
-              ("Conv2d_0b_3x3", 192, (3, 3), 1, True), ("Conv2d_1a_3x3", 256, (3, 3), 2, False)),
-        net.pool(x, f"{m}/Branch_2/MaxPool_1a_3x3")], m)
+    x = net.concat(
+        [
+            chain(x, f"{m}/Branch_0", ("Conv2d_1a_3x3", 384, (3, 3), 2, False)),
+            chain(
+                x,
+                f"{m}/Branch_1",
+                ("Conv2d_0a_1x1", 192, (1, 1), 1, True),
+                ("Conv2d_0b_3x3", 192, (3, 3), 1, True),
+                ("Conv2d_1a_3x3", 256, (3, 3), 2, False),
+            ),
+            net.pool(x, f"{m}/Branch_2/MaxPool_1a_3x3"),
+        ],
+        m,
+    )
     for i in range(10):
-        x = block(x, f"{ROOT}/Repeat_1/block17_{i + 1}", 128, 0.10, True, [
-            [("Conv2d_1x1", 128, (1, 1), 1, True)],
-            [("Conv2d_0a_1x1", 128, (1, 1), 1, True), ("Conv2d_0b_1x7", 128, (1, 7), 1, True),
-             ("Conv2d_0c_7x1", 128, (7, 1), 1, True)]])
+        x = block(
+            x,
+            f"{ROOT}/Repeat_1/block17_{i + 1}",
+            128,
+            0.10,
+            True,
+            [
+                [("Conv2d_1x1", 128, (1, 1), 1, True)],
+                [
+                    ("Conv2d_0a_1x1", 128, (1, 1), 1, True),
+                    ("Conv2d_0b_1x7", 128, (1, 7), 1, True),
+                    ("Conv2d_0c_7x1", 128, (7, 1), 1, True),
+                ],
+            ],
+        )
     m = f"{ROOT}/Mixed_7a"
     one = ("Conv2d_0a_1x1", 256, (1, 1), 1, True)
-    x = net.concat([
-        chain(x, f"{m}/Branch_0", one, ("Conv2d_1a_3x3", 384, (3, 3), 2, False)),
-        chain(x, f"{m}/Branch_1", one, ("Conv2d_1a_3x3", 256, (3, 3), 2, False)),
-        chain(x, f"{m}/Branch_2", one, ("Conv2d_0b_3x3", 256, (3, 3), 1, True),
-              ("Conv2d_1a_3x3", 256, (3, 3), 2, False)),
-        net.pool(x, f"{m}/Branch_3/MaxPool_1a_3x3")], m)
-    eight = [[("Conv2d_1x1", 192, (1, 1), 1, True)],
-             [("Conv2d_0a_1x1", 192, (1, 1), 1, True), ("Conv2d_0b_1x3", 192, (1, 3), 1, True),
-              ("Conv2d_0c_3x1", 192, (3, 1), 1, True)]]
+    x = net.concat(
+        [
+            chain(x, f"{m}/Branch_0", one, ("Conv2d_1a_3x3", 384, (3, 3), 2, False)),
+            chain(x, f"{m}/Branch_1", one, ("Conv2d_1a_3x3", 256, (3, 3), 2, False)),
+            chain(
+                x,
+                f"{m}/Branch_2",
+                one,
+                ("Conv2d_0b_3x3", 256, (3, 3), 1, True),
+                ("Conv2d_1a_3x3", 256, (3, 3), 2, False),
+            ),
+            net.pool(x, f"{m}/Branch_3/MaxPool_1a_3x3"),
+        ],
+        m,
+    )
+    eight = [
+        [("Conv2d_1x1", 192, (1, 1), 1, True)],
+        [
+            ("Conv2d_0a_1x1", 192, (1, 1), 1, True),
+            ("Conv2d_0b_1x3", 192, (1, 3), 1, True),
+            ("Conv2d_0c_3x1", 192, (3, 1), 1, True),
+        ],
+    ]
     for i in range(5):
         x = block(x, f"{ROOT}/Repeat_2/block8_{i + 1}", 192, 0.20, True, eight)
     x = block(x, f"{ROOT}/Block8", 192, 1.0, False, eight)
@@ -86,7 +144,7 @@ def walk(net, x, width, embedding):
 
 def here(scope):
     """Scope as Keras ports name it: Block35_1_Branch_0_Conv2d_1x1."""
-    s = scope[len(ROOT) + 1:]
+    s = scope[len(ROOT) + 1 :]
     s = re.sub(r"^Block8/", "Block8_6/", s)
     s = re.sub(r"^Repeat(_\d)?/block", "Block", s)
     return s.replace("/", "_")
@@ -94,7 +152,7 @@ def here(scope):
 
 def there(scope):
     """Scope as facenet-pytorch names its module."""
-    s = scope[len(ROOT) + 1:]
+    s = scope[len(ROOT) + 1 :]
     if s == "Bottleneck":
         return "last_linear"
     s = re.sub(r"^Repeat/block35_(\d+)", lambda m: f"repeat_1.{int(m[1]) - 1}", s)
@@ -130,8 +188,11 @@ class Weights:
         r, oc = self.random, shape[3]
         p = {"kernel": r.normal(0, (2 / np.prod(shape[:3])) ** 0.5, shape)}
         if bn:
-            p |= {"beta": r.normal(0, 0.1, oc), "mean": r.normal(0, 0.1, oc),
-                  "variance": r.uniform(0.5, 1.5, oc)}
+            p |= {
+                "beta": r.normal(0, 0.1, oc),
+                "mean": r.normal(0, 0.1, oc),
+                "variance": r.uniform(0.5, 1.5, oc),
+            }
         else:
             p["bias"] = r.normal(0, 0.05, oc)
         if self.directory:
@@ -146,21 +207,33 @@ class Weights:
             if bn:
                 p |= {"beta": bias, "mean": np.zeros(oc), "variance": np.full(oc, 1 - EPSILON)}
             else:
-                scale = 0.17 if "35_" in scope else 0.1 if "17_" in scope else \
-                    0.2 if "Repeat_2" in scope else 1.0
+                scale = (
+                    0.17
+                    if "35_" in scope
+                    else 0.1
+                    if "17_" in scope
+                    else 0.2
+                    if "Repeat_2" in scope
+                    else 1.0
+                )
                 p |= {"kernel": kernel.astype(np.float32) / scale, "bias": bias / scale}
         # Half-precision values: the files compress to half their size.
-        self.made[scope] = {k: np.ascontiguousarray(v, np.float16 if not self.directory else
-                                                    np.float32).astype(np.float32)
-                            for k, v in p.items()}
+        self.made[scope] = {
+            k: np.ascontiguousarray(v, np.float16 if not self.directory else np.float32).astype(
+                np.float32
+            )
+            for k, v in p.items()
+        }
         return self.made[scope]
 
 
 # ---- TensorFlow ---------------------------------------------------------------------------------
 
+
 def tensorflow(out, width, embedding, weights):
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     import tensorflow as tf
+
     v1 = tf.compat.v1
     for folder in ("tf-checkpoint", "tf-sharded", "tf-meta", "tf-partitioned", "tf2-object"):
         (out / folder).mkdir(parents=True, exist_ok=True)
@@ -173,10 +246,12 @@ def tensorflow(out, width, embedding, weights):
             return int(x.shape[-1])
 
         def variable(self, name, value, trainable=True):
-            with tf.device("/cpu:1" if self.variant == "sharded" and "Repeat_1" in name else
-                           "/cpu:0"):
-                return v1.get_variable(name, initializer=value, trainable=trainable,
-                                       use_resource=False)
+            with tf.device(
+                "/cpu:1" if self.variant == "sharded" and "Repeat_1" in name else "/cpu:0"
+            ):
+                return v1.get_variable(
+                    name, initializer=value, trainable=trainable, use_resource=False
+                )
 
         def norm(self, x, scope, p):
             name = f"{scope}/BatchNorm"
@@ -185,8 +260,16 @@ def tensorflow(out, width, embedding, weights):
             variance = self.variable(f"{name}/moving_variance", p["variance"], False)
             if self.variant == "fused":
                 gamma = tf.constant(1.0, shape=[len(p["beta"])], name=f"{name}/Const")
-                return v1.nn.fused_batch_norm(x, gamma, beta, mean, variance, EPSILON,
-                                              is_training=False, name=f"{name}/FusedBatchNorm")[0]
+                return v1.nn.fused_batch_norm(
+                    x,
+                    gamma,
+                    beta,
+                    mean,
+                    variance,
+                    EPSILON,
+                    is_training=False,
+                    name=f"{name}/FusedBatchNorm",
+                )[0]
             with v1.name_scope(f"{name}/"):
                 return tf.nn.batch_normalization(x, mean, variance, beta, None, EPSILON)
 
@@ -258,8 +341,9 @@ def tensorflow(out, width, embedding, weights):
     with session(graph) as s:
         s.run([v.initializer for v in graph.get_collection("variables")])
         with graph.as_default():
-            v1.train.Saver(sharded=True).save(s, str(out / "tf-sharded/model.ckpt"),
-                                              write_meta_graph=False)
+            v1.train.Saver(sharded=True).save(
+                s, str(out / "tf-sharded/model.ckpt"), write_meta_graph=False
+            )
     for variant, name in (("separate", "frozen.pb"), ("fused", "frozen-fused.pb")):
         graph, y = build(variant)
         with session(graph) as s:
@@ -268,16 +352,20 @@ def tensorflow(out, width, embedding, weights):
                 with graph.as_default():
                     v1.train.Saver().save(s, str(out / "tf-meta/model.ckpt"))
             frozen = v1.graph_util.convert_variables_to_constants(
-                s, graph.as_graph_def(), [y.op.name])
+                s, graph.as_graph_def(), [y.op.name]
+            )
         (out / name).write_bytes(frozen.SerializeToString(deterministic=True))
 
     with tf.Graph().as_default() as graph:
-        v1.get_variable(f"{ROOT}/Conv2d_1a_3x3/weights", [3, 3, 3, 4], use_resource=False,
-                        partitioner=v1.fixed_size_partitioner(2, axis=3))
+        v1.get_variable(
+            f"{ROOT}/Conv2d_1a_3x3/weights",
+            [3, 3, 3, 4],
+            use_resource=False,
+            partitioner=v1.fixed_size_partitioner(2, axis=3),
+        )
         with session(graph) as s:
             s.run(v1.global_variables_initializer())
-            v1.train.Saver().save(s, str(out / "tf-partitioned/model.ckpt"),
-                                  write_meta_graph=False)
+            v1.train.Saver().save(s, str(out / "tf-partitioned/model.ckpt"), write_meta_graph=False)
     tf2 = tf.train.Checkpoint(kernel=tf.Variable(np.ones(3, np.float32)))
     tf2.write(str(out / "tf2-object/model.ckpt"))
     for f in out.glob("tf-*/checkpoint"):
@@ -285,13 +373,17 @@ def tensorflow(out, width, embedding, weights):
     keras(out, width, embedding, weights)
 
     from safetensors.numpy import save_file
+
     tensors = {}
     for scope, p in weights.made.items():
         kernel = p["kernel"][0, 0] if scope.endswith("Bottleneck") else p["kernel"]
         tensors[f"{scope}/weights"] = kernel
-        for part, name in (("bias", "biases"), ("beta", "BatchNorm/beta"),
-                           ("mean", "BatchNorm/moving_mean"),
-                           ("variance", "BatchNorm/moving_variance")):
+        for part, name in (
+            ("bias", "biases"),
+            ("beta", "BatchNorm/beta"),
+            ("mean", "BatchNorm/moving_mean"),
+            ("variance", "BatchNorm/moving_variance"),
+        ):
             if part in p:
                 tensors[f"{scope}/{name}"] = p[part]
     save_file(tensors, str(out / "slim.safetensors"), metadata={"layout": "HWIO"})
@@ -299,6 +391,7 @@ def tensorflow(out, width, embedding, weights):
 
 def keras(out, width, embedding, weights):
     import keras as k
+
     layers = k.layers
     to_set = {}
 
@@ -307,20 +400,32 @@ def keras(out, width, embedding, weights):
             return int(x.shape[-1])
 
         def norm(self, x, scope, p):
-            layer = layers.BatchNormalization(axis=-1, momentum=0.995, epsilon=EPSILON,
-                                              scale=False, name=f"{here(scope)}_BatchNorm")
+            layer = layers.BatchNormalization(
+                axis=-1,
+                momentum=0.995,
+                epsilon=EPSILON,
+                scale=False,
+                name=f"{here(scope)}_BatchNorm",
+            )
             x = layer(x)
             to_set[layer] = [p["beta"], p["mean"], p["variance"]]
             return x
 
         def conv(self, x, scope, oc, kernel, stride, same):
             p = weights.get(scope, (*kernel, self.channels(x), oc), True)
-            layer = layers.Conv2D(oc, kernel, strides=stride, padding="same" if same else "valid",
-                                  use_bias=False, name=here(scope))
+            layer = layers.Conv2D(
+                oc,
+                kernel,
+                strides=stride,
+                padding="same" if same else "valid",
+                use_bias=False,
+                name=here(scope),
+            )
             x = layer(x)
             to_set[layer] = [p["kernel"]]
             return layers.Activation("relu", name=f"{here(scope)}_Activation")(
-                self.norm(x, scope, p))
+                self.norm(x, scope, p)
+            )
 
         def up(self, x, scope, oc):
             p = weights.get(scope, (1, 1, self.channels(x), oc), False)
@@ -349,24 +454,31 @@ def keras(out, width, embedding, weights):
             return self.norm(x, scope, p)
 
     inputs = k.Input((160, 160, 3))
-    model = k.Model(inputs, walk(Functional(), inputs, width, embedding), name="inception_resnet_v1")
+    model = k.Model(
+        inputs, walk(Functional(), inputs, width, embedding), name="inception_resnet_v1"
+    )
     for layer, values in to_set.items():
         layer.set_weights(values)
     model.save(str(out / "keras-model.h5"))
     model.save_weights(str(out / "keras3.weights.h5"))
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-    call = tf.function(lambda x: model(x)).get_concrete_function(
-        tf.TensorSpec((None, 160, 160, 3), tf.float32))
+
+    # A plain function: traced as one, whatever Keras makes of its own __call__.
+    call = tf.function(lambda x: model(x)).get_concrete_function(  # noqa: PLW0108
+        tf.TensorSpec((None, 160, 160, 3), tf.float32)
+    )
     frozen = convert_variables_to_constants_v2(call).graph.as_graph_def()
     (out / "keras-frozen.pb").write_bytes(frozen.SerializeToString(deterministic=True))
-    from keras.src.legacy.saving import legacy_h5_format
     import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
     with h5py.File(out / "keras-weights.h5", "w") as f:
         legacy_h5_format.save_weights_to_hdf5_group(f, model)
 
 
 # ---- PyTorch ------------------------------------------------------------------------------------
+
 
 def pytorch(out, width, embedding, weights):
     import torch
@@ -417,13 +529,20 @@ def pytorch(out, width, embedding, weights):
             if scope not in self.input_channels:
                 self.input_channels[scope] = self.channels(x)
                 p = weights.get(scope, (*kernel, self.channels(x), oc), True)
-                conv = nn.Conv2d(self.channels(x), oc, kernel, stride, bias=False, padding=tuple(
-                    (k - 1) // 2 if same else 0 for k in kernel))
+                conv = nn.Conv2d(
+                    self.channels(x),
+                    oc,
+                    kernel,
+                    stride,
+                    bias=False,
+                    padding=tuple((k - 1) // 2 if same else 0 for k in kernel),
+                )
                 self.put(f"{path}.conv", conv)
                 g = self.norm(nn.BatchNorm2d, p, f"{path}.bn")
                 with torch.no_grad():
-                    conv.weight.copy_(torch.from_numpy(
-                        p["kernel"].transpose(3, 2, 0, 1) / g[:, None, None, None]))
+                    conv.weight.copy_(
+                        torch.from_numpy(p["kernel"].transpose(3, 2, 0, 1) / g[:, None, None, None])
+                    )
                 self.eval()
             m = self.find(path)
             return torch.relu(m.bn(m.conv(x)))
@@ -479,20 +598,38 @@ def pytorch(out, width, embedding, weights):
     torch.save(state, out / "torch-zip.pt")
     torch.save(state, out / "torch-legacy.pt", _use_new_zipfile_serialization=False)
     # A state dict under a key, with views: kernels channels_last, the head a slice of a larger one.
-    views = {k: v.contiguous(memory_format=torch.channels_last) if v.dim() == 4 else v
-             for k, v in state.items()}
+    views = {
+        k: v.contiguous(memory_format=torch.channels_last) if v.dim() == 4 else v
+        for k, v in state.items()
+    }
     n = state["last_linear.weight"].shape[0]
-    larger = torch.cat([torch.zeros(2, state["last_linear.weight"].shape[1]),
-                        state["last_linear.weight"]])
-    views["last_linear.weight"] = larger[2:2 + n]
-    torch.save({"epoch": 3, "state_dict": {"module." + k: v for k, v in views.items()}},
-               out / "torch-views.pt")
+    larger = torch.cat(
+        [torch.zeros(2, state["last_linear.weight"].shape[1]), state["last_linear.weight"]]
+    )
+    views["last_linear.weight"] = larger[2 : 2 + n]
+    torch.save(
+        {"epoch": 3, "state_dict": {"module." + k: v for k, v in views.items()}},
+        out / "torch-views.pt",
+    )
     for name, options in (
-            ("torch-folded.onnx", {"dynamo": False}),
-            ("torch-bn.onnx", {"dynamo": False, "do_constant_folding": False,
-                               "training": torch.onnx.TrainingMode.PRESERVE})):
-        torch.onnx.export(model, (x,), str(out / name), input_names=["image"],
-                          output_names=["embedding"], **options)
+        ("torch-folded.onnx", {"dynamo": False}),
+        (
+            "torch-bn.onnx",
+            {
+                "dynamo": False,
+                "do_constant_folding": False,
+                "training": torch.onnx.TrainingMode.PRESERVE,
+            },
+        ),
+    ):
+        torch.onnx.export(
+            model,
+            (x,),
+            str(out / name),
+            input_names=["image"],
+            output_names=["embedding"],
+            **options,
+        )
     return reference
 
 
@@ -510,7 +647,9 @@ def main():
     make(args.out, args.width, args.embedding, Weights(args.weights))
     for path in sorted(args.out.rglob("*")) if args.gzip else []:
         if path.is_file() and path.suffix != ".gz":
-            path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+            path.with_name(path.name + ".gz").write_bytes(
+                gzip.compress(path.read_bytes(), 9, mtime=0)
+            )
             path.unlink()
 
 

@@ -86,8 +86,7 @@ static const char *fixture(const char *name) {
     return path;
 }
 
-/* ---- a whole network in double
- * ------------------------------------------------------------------- */
+/* ---- a whole network in double -------------------------------------------------------------- */
 
 struct folded {
     struct fn_network network;
