@@ -74,7 +74,8 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
     if (status == FN_OK) status = read_options(format, order, vec, lanes, notation, &wanted, err);
     FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
     if (status == FN_OK) status = fn_model_open(path, &model, err);
-    return status == FN_OK ? fn_export_write(model, &wanted, output, err) : status;
+    if (status != FN_OK) return status;
+    return fn_export_write(model, &wanted, output, err);
 }
 
 const struct fn_command fn_command_export = {

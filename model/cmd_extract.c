@@ -18,8 +18,9 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
     fn_status status = fn_command_parse(command, &args, argc, argv, &done, err);
     if (status != FN_OK || done) return status;
     status = fn_args_need("-o", output, err);
+    if (status != FN_OK) return status;
     FN_CLEANUP(fn_source_free) struct fn_source *source = NULL;
-    if (status == FN_OK) status = fn_source_args_open(&from, path, &source, err);
+    status = fn_source_args_open(&from, path, &source, err);
     if (status != FN_OK) return status;
     FN_CLEANUP_FREE struct fn_network *network = malloc(sizeof *network);
     if (!network) return fn_fail(err, FN_NO_MEMORY, "no memory");

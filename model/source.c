@@ -112,22 +112,23 @@ const struct fn_source_reader *fn_source_recognise(const char *path) {
     return NULL;
 }
 
+static fn_status fail_unknown(const char *path, struct fn_error *err) {
+    struct stat info; /* asked for now only: a checkpoint's prefix need not exist */
+    if (stat(path, &info) != 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+    char known[200] = "";
+    for (size_t i = 0; i < N_READERS; i++) {
+        size_t used = strlen(known);
+        (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
+                       readers[i]->format);
+    }
+    return fn_fail(err, FN_BAD_SOURCE, "%.80s: no trained weights in any known form (%s)", path,
+                   known);
+}
+
 fn_status fn_source_open_with(const char *path, const struct fn_source_options *options,
                               struct fn_source **ret_source, struct fn_error *err) {
     const struct fn_source_reader *reader = fn_source_recognise(path);
-    struct stat info;
-    if (!reader && stat(path, &info) != 0) /* a checkpoint's prefix need not exist */
-        return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
-    if (!reader) {
-        char known[200] = "";
-        for (size_t i = 0; i < N_READERS; i++) {
-            size_t used = strlen(known);
-            (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
-                           readers[i]->format);
-        }
-        return fn_fail(err, FN_BAD_SOURCE, "%.80s: no trained weights in any known form (%s)", path,
-                       known);
-    }
+    if (!reader) return fail_unknown(path, err);
     if (options && options->use_averages && reader != &fn_source_tf_checkpoint)
         return fn_fail(err, FN_USAGE, "%s: --ema, but only TensorFlow checkpoints have averages",
                        path);

@@ -110,7 +110,7 @@ static bool recognise(const char *path) {
     char file[PATH_MAX], head[256] = "";
     if (snprintf(file, sizeof file, "%s/" FN_EXTRACT_MANIFEST, path) >= (int)sizeof file)
         return false;
-    __attribute__((cleanup(fclose_cleanup))) FILE *stream = fopen(file, "rbe");
+    FN_CLEANUP(fclose) FILE *stream = fopen(file, "rbe");
     return stream && fread(head, 1, sizeof head - 1, stream) > 0 &&
            strstr(head, "\"" FN_EXTRACT_FORMAT "\"");
 }

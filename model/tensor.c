@@ -128,10 +128,11 @@ fn_status fn_source_load(struct fn_source *source, const char *path, uint8_t **r
 fn_status fn_source_file_digest(const char *path, char ret_hex[FN_DIGEST_SIZE],
                                 struct fn_error *err) {
     enum { PIECE = 1 << 20 };
-    __attribute__((cleanup(fclose_cleanup))) FILE *file = fopen(path, "rbe");
+    FN_CLEANUP(fclose) FILE *file = fopen(path, "rbe");
     if (!file) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
     FN_CLEANUP_FREE void *piece = malloc(PIECE);
     struct fn_sha256 *sha = piece ? fn_sha256_new() : NULL;
+    /* cppcheck-suppress resourceLeak -- the cleanup attribute closes it */
     if (!sha) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", path);
     for (size_t n; (n = fread(piece, 1, PIECE, file)) > 0;) fn_sha256_add(sha, piece, n);
     fn_sha256_finish(sha, ret_hex);
@@ -141,6 +142,6 @@ fn_status fn_source_file_digest(const char *path, char ret_hex[FN_DIGEST_SIZE],
 bool fn_source_peek(const char *path, void *ret_bytes, size_t size) {
     struct stat info;
     if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) return false;
-    __attribute__((cleanup(fclose_cleanup))) FILE *file = fopen(path, "rbe");
+    FN_CLEANUP(fclose) FILE *file = fopen(path, "rbe");
     return file && fread(ret_bytes, size, 1, file) == 1;
 }

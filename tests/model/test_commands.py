@@ -9,6 +9,7 @@ import shutil
 import subprocess
 
 import pytest
+from PIL import Image
 
 BUILD = pathlib.Path(os.environ.get("FACENETD_BUILD", "build"))
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
@@ -90,7 +91,7 @@ def test_evaluate_takes_a_state_dict_for_weights(source, tmp_path):
     for picture in ("Ada/Ada_0001", "Ada/Ada_0002", "Bob/Bob_0001"):
         path = tmp_path / f"{picture}.jpg"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"never opened")
+        Image.new("RGB", (16, 16)).save(path)
     words = ("--pairs", pairs, "--images", tmp_path, "--device", "reference")
     error = tool("evaluate", source("torch-zip.pt"), *words, status=2)
     assert "holds float weights" in error

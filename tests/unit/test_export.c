@@ -104,7 +104,7 @@ static void an_intel_hex_file_reads_back_with_its_checksums(void **state) {
     bool ended = false;
     char *rest = text;
     for (char *line; (line = strsep(&rest, "\n")) && *line;) {
-        uint8_t record[64], sum = 0;
+        uint8_t record[64] = {0}, sum = 0;
         size_t size = strlen(line) / 2;
         assert_int_equal(line[0], ':');
         assert_false(ended);
