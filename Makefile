@@ -57,7 +57,8 @@ $(BUILD)/engine/resize.o: CFLAGS += -O3
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # Debian keeps libhdf5's headers in a folder of their own.
-$(BUILD)/model/hdf5.o: FN_CFLAGS += $(subst -I,-isystem ,$(shell pkg-config --cflags-only-I hdf5-serial))
+HDF5_CFLAGS := $(subst -I,-isystem ,$(shell pkg-config --cflags-only-I hdf5-serial))
+$(BUILD)/model/hdf5.o: FN_CFLAGS += $(HDF5_CFLAGS)
 
 # ---- libraries and programs -------------------------------------------------------------------
 
@@ -158,7 +159,8 @@ lint-cppcheck:
 lint-tidy: $(TIDIED)
 build/lint/%.tidy: % $(C_HDR) .clang-tidy
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen 2>$@.err || \
+	$(Q)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen $(HDF5_CFLAGS) \
+	    2>$@.err || \
 	    { grep -v 'warnings generated' $@.err; exit 1; }
 	$(Q)touch $@
 

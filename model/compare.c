@@ -21,7 +21,7 @@ static bool same_name(const char *wanted, const char *name) {
     size_t root = strlen(FN_ROOT);
     if (strncmp(wanted, FN_ROOT, root) != 0) name += root + 1;
     for (; *wanted && *name; wanted++, name++) {
-        char a = *wanted == '/' ? '_' : *wanted, b = *name == '/' ? '_' : *name;
+        int a = *wanted == '/' ? '_' : *wanted, b = *name == '/' ? '_' : *name;
         if (a != b) return false;
     }
     return !*name && (!*wanted || strcmp(wanted, ":0") == 0);

@@ -69,7 +69,7 @@ static void fill_plain(const struct fn_model *model, int layer, enum fn_export_o
                                   [FN_EXPORT_OIHW] = {0, 3, 1, 2},
                                   [FN_EXPORT_HWIO] = {1, 2, 3, 0}};
     const int *axis = axes[order];
-    size_t at[4];
+    size_t at[4] = {0};
     for (at[axis[0]] = 0; at[axis[0]] < n[axis[0]]; at[axis[0]]++)
         for (at[axis[1]] = 0; at[axis[1]] < n[axis[1]]; at[axis[1]]++)
             for (at[axis[2]] = 0; at[axis[2]] < n[axis[2]]; at[axis[2]]++)

@@ -181,7 +181,7 @@ static int read_in_child(const char *path, int fd, uint64_t memory_limit) {
 
 /* ---- the parent ----------------------------------------------------------------------------- */
 
-static void close_fd(int *fd) {
+static void close_fd(const int *fd) {
     if (*fd >= 0) (void)close(*fd);
 }
 

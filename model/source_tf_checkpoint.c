@@ -57,7 +57,7 @@ static void bundle_done(struct bundle *bundle) {
     free(bundle->entries);
 }
 
-static void close_fd(int *fd) {
+static void close_fd(const int *fd) {
     if (*fd >= 0) (void)close(*fd);
 }
 
