@@ -107,7 +107,8 @@ static fn_status embed_batch(void *context, size_t index, int worker, struct fn_
 fn_status fn_embedder_run(struct fn_embedder *embedder, const uint8_t *crops, size_t n,
                           struct fn_progress *progress, float *ret_embeddings,
                           struct fn_error *err) {
-    struct job job = {embedder, crops, n, ret_embeddings};
+    struct job job = {.embedder = embedder, .crops = crops, .n = n};
+    job.embeddings = ret_embeddings;
     size_t n_batches = (n + embedder->batch - 1) / embedder->batch;
     return fn_parallel_run(n_batches, embedder->n_workers, embed_batch, &job, progress, err);
 }

@@ -83,8 +83,8 @@ static fn_status measure_all_impostors(const struct fn_lfw *lfw, const float *em
 /* Distances of the listed pairs by kind; impostors only if asked for. */
 static fn_status split(const struct fn_roc_pair *pairs, size_t n, bool impostors,
                        struct fn_roc *roc, struct fn_error *err) {
-    roc->same = calloc(n, sizeof *roc->same);
-    if (impostors) roc->impostors = calloc(n, sizeof *roc->impostors);
+    roc->same = calloc(n + 1, sizeof *roc->same);
+    if (impostors) roc->impostors = calloc(n + 1, sizeof *roc->impostors);
     if (!roc->same || (impostors && !roc->impostors))
         return fn_fail(err, FN_NO_MEMORY, "no memory for %zu pairs", n);
     for (size_t i = 0; i < n; i++) {

@@ -160,19 +160,21 @@ static bool same_person(const char *key, const char *other) {
 /* Sort the mentions by key, keep each picture once, renumber the pairs. */
 static fn_status sort_pictures(struct parser *p) {
     size_t n = p->lfw.n_pictures, kept = 0, person = 0;
-    FN_CLEANUP_FREE struct mention_order *order = calloc(n, sizeof *order);
-    FN_CLEANUP_FREE size_t *moved = calloc(n, sizeof *moved);
-    FN_CLEANUP_FREE struct fn_lfw_picture *sorted = calloc(n, sizeof *sorted);
+    FN_CLEANUP_FREE struct mention_order *order = calloc(n + 1, sizeof *order);
+    FN_CLEANUP_FREE size_t *moved = calloc(n + 1, sizeof *moved);
+    FN_CLEANUP_FREE struct fn_lfw_picture *sorted = calloc(n + 1, sizeof *sorted);
     if (!order || !moved || !sorted)
         return fn_fail(p->err, FN_NO_MEMORY, "%s: no memory for %zu pictures", p->name, n);
     for (size_t i = 0; i < n; i++) order[i] = (struct mention_order){p->lfw.pictures[i].key, i};
     qsort(order, n, sizeof *order, compare_mentions);
+    const char *last = NULL; /* key of the latest picture kept */
     for (size_t i = 0; i < n; i++) {
         struct fn_lfw_picture *from = &p->lfw.pictures[order[i].index];
-        if (kept && strcmp(sorted[kept - 1].key, from->key) == 0) {
+        if (last && strcmp(last, from->key) == 0) {
             free(from->key);
         } else {
-            if (kept && !same_person(sorted[kept - 1].key, from->key)) person++;
+            if (last && !same_person(last, from->key)) person++;
+            last = from->key;
             sorted[kept] = *from;
             sorted[kept++].person = person;
         }

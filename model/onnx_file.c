@@ -34,7 +34,11 @@ struct messages {
 };
 
 static char *unconst(const char *text) {
-    return (char *)(uintptr_t)text;
+    union {
+        const char *from;
+        char *to;
+    } same = {text};
+    return same.to;
 }
 
 static void free_messages(struct messages *m) {

@@ -18,8 +18,6 @@
 #include "engine/cleanup.h"
 #include "engine/file.h"
 
-extern char **environ;
-
 /* A vertex for every impostor at which more same pairs come in, and the ends: at most n_same + 2,
  * however many impostors there are. */
 static void write_curve(FILE *script, const struct fn_roc *roc) {

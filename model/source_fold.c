@@ -76,7 +76,8 @@ static fn_status fold_norm(const struct fn_source *source, const struct fn_sourc
                            int n, double *scale, double *bias, struct fn_error *err) {
     FN_CLEANUP_FREE double *values = calloc((size_t)n, 4 * sizeof *values);
     if (!values) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", source->path);
-    const struct norm norm = {values, values + n, values + 2 * n, values + 3 * n};
+    const size_t size = (size_t)n;
+    const struct norm norm = {values, values + size, values + 2 * size, values + 3 * size};
     fn_status status = unpack_vector(source, &scope->part[FN_PART_GAMMA], n, 1.0, norm.gamma, err);
     if (status == FN_OK)
         status = unpack_vector(source, &scope->part[FN_PART_BETA], n, 0.0, norm.beta, err);

@@ -274,6 +274,8 @@ def test_departed_clients_leave_nothing_behind(start, jpeg):
 
 
 def test_memory_does_not_grow_with_requests(start, jpeg):
+    if "san-" in str(BIN):
+        pytest.skip("a sanitizer keeps what was freed for a while; it finds leaks by itself")
     daemon = start()
     with httpx.Client(base_url=daemon.url, timeout=30) as client:
         for _ in range(100):
@@ -283,7 +285,7 @@ def test_memory_does_not_grow_with_requests(start, jpeg):
             embed(client, jpeg)
             client.post("/embed", content=b"nonsense")
             client.post("/embed", json={"img": "!"})
-    assert daemon.rss_kib() - before < (4096 if "san" not in str(BIN) else 65536)
+    assert daemon.rss_kib() - before < 4096
 
 
 def test_nothing_of_a_request_is_logged(start, jpeg):
