@@ -77,6 +77,7 @@ fn_status fn_comparison_plot(const struct fn_comparison *comparison, const char 
     if (!terminal)
         return fn_fail(err, FN_USAGE, "--plot %s: expected a name in .svg or .png", path);
     if (strpbrk(path, "'\n")) return fn_fail(err, FN_USAGE, "--plot: a quote in the file's name");
+    /* NOLINTNEXTLINE(cert-env33-c): a constant command */
     FILE *gnuplot = popen("gnuplot 2>/dev/null", "we");
     if (!gnuplot) return fn_fail(err, FN_IO, "gnuplot cannot be started: %s", strerror(errno));
     write_script(gnuplot, comparison, path, terminal);

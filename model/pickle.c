@@ -69,7 +69,7 @@ static fn_status no_memory(const struct machine *m) {
 
 static fn_status make(struct machine *m, enum fn_pickle_kind kind, struct fn_pickle_value **ret) {
     if (m->pickle->n_values == FN_PICKLE_MAX_VALUES)
-        return refuse(m, "more than %zu values", FN_PICKLE_MAX_VALUES);
+        return refuse(m, "more than %zu values", FN_PICKLE_MAX_VALUES), FN_BAD_SOURCE;
     struct fn_pickle_value *value = fn_pickle_make(m->pickle, kind);
     if (!value) return no_memory(m);
     *ret = value;

@@ -20,20 +20,20 @@ static const uint8_t legacy_magic[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c,
 
 static const struct element {
     const char *storage;
-    enum fn_dtype dtype;
     size_t size;
+    enum fn_dtype dtype;
     bool real; /* of a type that weights may have */
 } elements[] = {
-    {"torch FloatStorage", FN_DTYPE_F32, 4, true},
-    {"torch DoubleStorage", FN_DTYPE_F64, 8, true},
-    {"torch HalfStorage", FN_DTYPE_F16, 2, true},
-    {"torch BFloat16Storage", FN_DTYPE_F16, 2, false},
-    {"torch LongStorage", FN_DTYPE_I64, 8, false},
-    {"torch IntStorage", FN_DTYPE_I32, 4, false},
-    {"torch ShortStorage", FN_DTYPE_F16, 2, false},
-    {"torch CharStorage", FN_DTYPE_I8, 1, false},
-    {"torch ByteStorage", FN_DTYPE_U8, 1, false},
-    {"torch BoolStorage", FN_DTYPE_U8, 1, false},
+    {"torch FloatStorage", 4, FN_DTYPE_F32, true},
+    {"torch DoubleStorage", 8, FN_DTYPE_F64, true},
+    {"torch HalfStorage", 2, FN_DTYPE_F16, true},
+    {"torch BFloat16Storage", 2, FN_DTYPE_F16, false},
+    {"torch LongStorage", 8, FN_DTYPE_I64, false},
+    {"torch IntStorage", 4, FN_DTYPE_I32, false},
+    {"torch ShortStorage", 2, FN_DTYPE_F16, false},
+    {"torch CharStorage", 1, FN_DTYPE_I8, false},
+    {"torch ByteStorage", 1, FN_DTYPE_U8, false},
+    {"torch BoolStorage", 1, FN_DTYPE_U8, false},
 };
 #define BFLOAT16 3 /* index above: refused by name, not passed over */
 

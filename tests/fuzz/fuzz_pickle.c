@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const struct fn_pickle_value *value = fn_pickle_at(pickle, i);
         for (size_t k = 0; k < value->n; k++)
             if (!value->items[k] || value->items[k]->kind > FN_PICKLE_CALL) __builtin_trap();
-        for (size_t k = 0; k < value->size; k++) sink = sink ^ value->text[k];
+        for (size_t k = 0; k < value->size; k++) sink = (char)(sink ^ value->text[k]);
     }
     fn_pickle_free(pickle);
     return 0;
