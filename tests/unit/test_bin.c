@@ -28,9 +28,10 @@ static void model_of_the_original(double x, int n, char *ret) {
     double place = 1;
     for (int i = 1; i < 7 - n; i++) place *= 2;
     if (n == 7) place = 0.5;
-    for (int i = 1; i < 8; i++, place /= 2) {
+    for (int i = 1; i < 8; i++) {
         ret[i] = rest >= place ? '1' : '0';
         if (rest >= place) rest -= place;
+        place /= 2;
     }
     ret[8] = '\0';
 }
