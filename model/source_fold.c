@@ -74,10 +74,11 @@ struct norm {
 
 static fn_status fold_norm(const struct fn_source *source, const struct fn_source_scope *scope,
                            int n, double *scale, double *bias, struct fn_error *err) {
-    FN_CLEANUP_FREE double *values = calloc((size_t)n, 4 * sizeof *values);
+    size_t channels = (size_t)n;
+    FN_CLEANUP_FREE double *values = calloc(channels, 4 * sizeof *values);
     if (!values) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", source->path);
-    const size_t size = (size_t)n;
-    const struct norm norm = {values, values + size, values + 2 * size, values + 3 * size};
+    const struct norm norm = {values, values + channels, values + 2 * channels,
+                              values + 3 * channels};
     fn_status status = unpack_vector(source, &scope->part[FN_PART_GAMMA], n, 1.0, norm.gamma, err);
     if (status == FN_OK)
         status = unpack_vector(source, &scope->part[FN_PART_BETA], n, 0.0, norm.beta, err);
