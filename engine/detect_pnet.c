@@ -176,7 +176,7 @@ fn_status fn_pnet_run(const struct fn_pnet *pnet, const struct fn_picture *pictu
     struct level level = {
         .pnet = pnet, .scaler = &rows->scaler, .scale = scale, .threshold = threshold};
     const struct fn_rect whole = {0, 0, picture->width, picture->height};
-    fn_status status = fn_scaler_begin(&rows->scaler, picture, whole, width, height, err);
+    fn_status status = fn_scaler_begin(&rows->scaler, picture, whole, width, height, true, err);
     if (status == FN_OK) status = lay_out(&level, (size_t)width, rows, err);
     if (status == FN_OK) stream(&level, (size_t)height, candidates);
     return status;

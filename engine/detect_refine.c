@@ -147,8 +147,8 @@ fn_status fn_refiner_run(const struct fn_refiner *refiner, const struct fn_pictu
                          struct fn_error *err) {
     static const ptrdiff_t no_offset[1] = {0};
     for (size_t i = 0; i < n; i++) {
-        fn_status status =
-            fn_scaler_begin(&maps->scaler, picture, pieces[i], refiner->side, refiner->side, err);
+        fn_status status = fn_scaler_begin(&maps->scaler, picture, pieces[i], refiner->side,
+                                           refiner->side, false, err);
         if (status != FN_OK) return status;
         for (int y = 0; y < refiner->side; y++)
             fn_scaler_row(&maps->scaler, y, maps->a + 3 * y * refiner->side);

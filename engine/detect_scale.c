@@ -5,6 +5,7 @@
  * The loop along y is compiled twice, for any CPU and for AVX2; sums of integers are the same. */
 #include "engine/detect_scale.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,31 +17,21 @@ struct fn_scale_tap {
     float w_first, w_between, w_last;
 };
 
+/* Source pixel i covers [to * i, to * (i + 1)), output j covers [from * j, from * (j + 1)). */
 static void plan_axis(int from, int to, struct fn_scale_tap *ret_taps) {
-    int64_t n = from, m = to;
-    for (int64_t j = 0; j < m; j++) {
-        struct fn_scale_tap *tap = &ret_taps[j];
-        if (n >= m) { /* source pixel i covers [mi, m(i+1)), output j covers [nj, n(j+1)) */
-            int64_t begin = n * j, end = n * (j + 1);
-            int64_t first = begin / m, last = (end - 1) / m;
-            int64_t w_first = (last == first ? end : m * (first + 1)) - begin;
-            int64_t w_last = last == first ? 0 : end - m * last;
-            *tap = (struct fn_scale_tap){(int)first, (int)last, (float)w_first, (float)m,
-                                         (float)w_last};
-        } else { /* output j lies at t, in units of 1/2m source pixel, from the first centre */
-            int64_t t = (2 * j + 1) * n - m;
-            int64_t first = t < 0 ? 0 : t / (2 * m);
-            int64_t part = t < 0 ? 0 : t % (2 * m);
-            int64_t last = part > 0 && first + 1 < n ? first + 1 : first;
-            int64_t w_last = last == first ? 0 : part;
-            *tap = (struct fn_scale_tap){(int)first, (int)last, (float)(2 * m - w_last), 0,
-                                         (float)w_last};
-        }
+    for (int64_t j = 0; j < to; j++) {
+        int64_t begin = (int64_t)from * j, end = (int64_t)from * (j + 1);
+        int64_t first = begin / to, last = (end - 1) / to;
+        int64_t w_first = (last == first ? end : to * (first + 1)) - begin;
+        int64_t w_last = last == first ? 0 : end - to * last;
+        ret_taps[j] =
+            (struct fn_scale_tap){(int)first, (int)last, (float)w_first, (float)to, (float)w_last};
     }
 }
 
 fn_status fn_scaler_begin(struct fn_scaler *scaler, const struct fn_picture *picture,
-                          struct fn_rect rect, int width, int height, struct fn_error *err) {
+                          struct fn_rect rect, int width, int height, bool rounded,
+                          struct fn_error *err) {
     if (!fn_buffer_grow(&scaler->taps_x, &scaler->taps_x_size, (size_t)width) ||
         !fn_buffer_grow(&scaler->taps_y, &scaler->taps_y_size, (size_t)height) ||
         !fn_buffer_grow(&scaler->sums, &scaler->sums_size, 3 * (size_t)rect.width)) {
@@ -52,12 +43,12 @@ fn_status fn_scaler_begin(struct fn_scaler *scaler, const struct fn_picture *pic
     scaler->rect = rect;
     scaler->width = width;
     scaler->height = height;
+    scaler->rounded = rounded;
     plan_axis(rect.width, width, scaler->taps_x);
     plan_axis(rect.height, height, scaler->taps_y);
-    int64_t d_x = rect.width >= width ? rect.width : 2 * width;
-    int64_t d_y = rect.height >= height ? rect.height : 2 * height;
-    scaler->divisor = (double)(d_x * d_y);
-    scaler->half = (double)(d_x * d_y / 2);
+    int64_t divisor = (int64_t)rect.width * rect.height;
+    scaler->divisor = (double)divisor;
+    scaler->half = (double)(divisor / 2);
     return FN_OK;
 }
 
@@ -103,8 +94,7 @@ static void add_row(const struct fn_scaler *scaler, int y, float weight) {
 static void sum_rows(const struct fn_scaler *scaler, const struct fn_scale_tap *tap) {
     memset(scaler->sums, 0, 3 * (size_t)scaler->rect.width * sizeof *scaler->sums);
     add_row(scaler, tap->first, tap->w_first);
-    if (tap->w_between > 0)
-        for (int y = tap->first + 1; y < tap->last; y++) add_row(scaler, y, tap->w_between);
+    for (int y = tap->first + 1; y < tap->last; y++) add_row(scaler, y, tap->w_between);
     if (tap->last > tap->first) add_row(scaler, tap->last, tap->w_last);
 }
 
@@ -123,8 +113,9 @@ void fn_scaler_row(struct fn_scaler *scaler, int y, float *ret_row) {
             double total = (double)first[c] * (double)tap->w_first +
                            between[c] * (double)tap->w_between +
                            (double)last[c] * (double)tap->w_last;
-            int value = (int)((total + scaler->half) / scaler->divisor);
-            ret_row[3 * j + c] = ((float)value - 127.5F) * 0.0078125F;
+            double value = scaler->rounded ? trunc((total + scaler->half) / scaler->divisor)
+                                           : total / scaler->divisor;
+            ret_row[3 * j + c] = (float)((value - 127.5) * 0.0078125);
         }
     }
 }
