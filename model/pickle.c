@@ -10,9 +10,9 @@
 
 #include <string.h>
 
-#define MAX_OBJECTS 32768
-#define MAX_STACK   4096
-#define MAX_MEMO    16384
+#define MAX_OBJECTS 8192
+#define MAX_STACK   1024
+#define MAX_MEMO    4096
 
 static const char npy_magic[] = "\x93NUMPY";
 
@@ -251,7 +251,7 @@ static fn_status load_global(struct fn_pickle *p) {
 static fn_status load_stack_global(struct fn_pickle *p) {
     const struct value *word = top(p, STRING);
     const struct value *module = p->n_stack > 1 ? p->stack[p->n_stack - 2] : NULL;
-    if (!word || module->kind != STRING) return refuse(p, "a name that is no string");
+    if (!word || !module || module->kind != STRING) return refuse(p, "a name that is no string");
     p->n_stack -= 2;
     return push_name(p, module->text, module->size, word->text, word->size);
 }
@@ -260,7 +260,8 @@ static fn_status load_stack_global(struct fn_pickle *p) {
 static fn_status reduce(struct fn_pickle *p) {
     const struct value *arguments = top(p, TUPLE);
     const struct value *name = p->n_stack > 1 ? p->stack[p->n_stack - 2] : NULL;
-    if (!arguments || name->kind != NAME) return refuse(p, "a call of something else than a name");
+    if (!arguments || !name || name->kind != NAME)
+        return refuse(p, "a call of something else than a name");
     p->n_stack -= 2;
     if (name->integer == NAME_RECONSTRUCT) return push_new(p, (struct value){.kind = ARRAY});
     const struct value *code = item(arguments, 0);
@@ -272,7 +273,7 @@ static fn_status reduce(struct fn_pickle *p) {
 static fn_status build(struct fn_pickle *p) {
     const struct value *state = top(p, TUPLE);
     struct value *object = p->n_stack > 1 ? p->stack[p->n_stack - 2] : NULL;
-    if (!state || (object->kind != ARRAY && object->kind != DTYPE) || object->state)
+    if (!state || !object || (object->kind != ARRAY && object->kind != DTYPE) || object->state)
         return refuse(p, "a state of something else than an array");
     object->state = state;
     p->n_stack--;
