@@ -134,7 +134,7 @@ static void instructions_without_their_values_are_refused(void **state) {
                                       "T\xff\xff\xff\xff.",
                                       "X\x01.",
                                       "\x8e\xff\xff\xff\xff\xff\xff\xff\xff.",
-                                      "\x8a\x09"
+                                      "\x8a\011123456789.",
                                       "123456789.",
                                       "K.",
                                       "cnumpy",
@@ -160,15 +160,8 @@ static void a_pickle_without_arrays_is_refused(void **state) {
 static void endless_pickles_end(void **state) {
     (void)state;
     enum { N = 1 << 20 };
-    static const char *const units[] = {"(",
-                                        "N",
-                                        "]",
-                                        "}q\x01h\x01",
-                                        "]q\x01h\x01"
-                                        "a",
-                                        ")\x85",
-                                        "N0",
-                                        "Nq\x01h\x01\x86"};
+    static const char *const units[] = {
+        "(", "N", "]", "}q\x01h\x01", "]q\001h\001a", ")\x85", "N0", "Nq\x01h\x01\x86"};
     char *text = malloc(N + 16);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         size_t length = strlen(units[i]);
