@@ -12,6 +12,7 @@
 #include "engine/preprocess.h"
 #include "model/calibrate.h"
 #include "model/command.h"
+#include "model/detector_source.h"
 #include "model/embedder.h"
 #include "model/facts.h"
 #include "model/parallel.h"
@@ -23,7 +24,7 @@ FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 
 struct options {
     const char *source, *calibration, *output, *crop, *frac_bits, *write_frac_bits, *preprocessing,
-        *device, *threads;
+        *detector, *device, *threads;
     uint64_t n_threads;
 };
 
@@ -128,7 +129,8 @@ static fn_status write_model(const struct options *options, const struct work *w
                    fn_path_base(options->source));
     (void)snprintf(draft->source_sha256, sizeof draft->source_sha256, "%s", work->source->sha256);
     (void)snprintf(draft->calibration, sizeof draft->calibration, "%s", work->bits.provenance);
-    status = fn_quantize(work->source, draft, (int)options->n_threads, err);
+    if (options->detector) status = fn_detector_source_read(options->detector, draft, err);
+    if (status == FN_OK) status = fn_quantize(work->source, draft, (int)options->n_threads, err);
     if (status == FN_OK) status = fn_model_write(draft, options->output, err);
     if (status == FN_OK && options->write_frac_bits)
         status = fn_frac_bits_write(options->write_frac_bits, work->network, &work->bits, err);
@@ -213,6 +215,8 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          .text = &o.frac_bits},
         {"--write-frac-bits", "FILE", "write them to a file for --frac-bits",
          .text = &o.write_frac_bits},
+        {"--detector", "DIR", "put the face detector of det1.npy...det3.npy into the model",
+         .text = &o.detector},
         {"--device", "NAME", "where to compare with float32 (auto, reference, ...)",
          .text = &o.device},
         {"--threads", "N", "threads (all CPUs)", .text = &o.threads},

@@ -11,8 +11,9 @@
 #include "model/interrupt.h"
 
 static const struct fn_command *const commands[] = {
-    &fn_command_quantize,  &fn_command_evaluate, &fn_command_onnx,
-    &fn_command_untrained, &fn_command_info,     &fn_command_verify,
+    &fn_command_quantize,      &fn_command_evaluate,      &fn_command_onnx,
+    &fn_command_untrained,     &fn_command_info,          &fn_command_verify,
+    &fn_command_fit_threshold, &fn_command_compare_crops,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -20,7 +21,7 @@ static void print_help(FILE *to) {
     (void)fprintf(to, "Usage: facenet-model COMMAND ...\n"
                       "Make, measure and inspect the models that facenetd serves.\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
-        (void)fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+        (void)fprintf(to, "  %-13s %s\n", commands[i]->name, commands[i]->summary);
     (void)fprintf(to,
                   "\n`facenet-model COMMAND --help` has the options; --version, the version.\n");
 }
@@ -55,7 +56,7 @@ int main(int argc, char **argv) {
         }
         err.status = fn_fail(&err, FN_USAGE,
                              "unknown command %.40s; expected quantize, evaluate, onnx, untrained, "
-                             "info, verify or help",
+                             "info, verify, fit-threshold, compare-crops or help",
                              word);
         return fail("", &err);
     }
