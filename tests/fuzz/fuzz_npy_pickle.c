@@ -9,13 +9,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void read_all(const struct fn_npy *array) {
-    volatile unsigned char sink = 0;
+    static volatile unsigned char sink;
     const unsigned char *bytes = array->data;
     int64_t last = 0;
     for (int k = 0; k < array->rank; k++) last += (array->shape[k] - 1) * array->stride[k];
     if (array->count == 0) return;
     for (size_t i = 0; i < (size_t)array->count * fn_dtype_size(array->dtype); i++)
-        sink ^= bytes[i];
+        sink = (unsigned char)(sink ^ bytes[i]);
     if (last < 0 || last >= array->count) abort();
 }
 
