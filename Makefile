@@ -190,6 +190,16 @@ fuzz-check: $(FUZZ_BIN) ## run every fuzz corpus, each seed changed FUZZ_MUTATIO
 $(BUILD)/bench_engine: $(call objs,tests/bench/bench_engine.c) $(BUILD)/libengine.a
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(ENGINE_LIBS)
 
+VENV_BENCH := build/venv-bench
+$(VENV_BENCH)/.made: tests/bench/requirements.txt
+	$(Q)python3 -m venv --clear $(VENV_BENCH)
+	$(Q)$(VENV_BENCH)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(Q)touch $@
+
+.PHONY: bench
+bench: $(BUILD)/bench_engine $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measure beside ONNX Runtime, write docs/performance.md
+	$(Q)scripts/bench.sh $(VENV_BENCH)/bin/python
+
 .PHONY: clean
 clean: ## remove everything built
 	rm -rf build

@@ -5,8 +5,8 @@
 
 #include "daemon/reply.h"
 #include "daemon/routes.h"
-#include "daemon/version.h"
 #include "engine/preprocess.h"
+#include "engine/version.h"
 
 /* Alive: a lane turns. */
 void fn_handle_healthz(struct fn_service *service, struct fn_http_request *request) {

@@ -22,7 +22,7 @@
 #include "daemon/log.h"
 #include "daemon/routes.h"
 #include "daemon/service.h"
-#include "daemon/version.h"
+#include "engine/version.h"
 
 FN_DEFINE_CLEANUP(struct fn_config *, fn_config_free)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Make the model file that `make run` serves and print its path: the trained network where weights
-# are found, a small untrained one from a fixed seed where they are not.
+# Make the model file that `make run` serves and print its path: the full network where its weights
+# are found, the thin one of the repository where they are not.
 # Usage: make-model.sh
 #
 # Quantizing takes minutes, so it happens only when something it reads has changed: beside the model
@@ -38,9 +38,12 @@ make_once() {
 
 weights=$("$root/scripts/weights.sh")
 if [ -z "$weights" ]; then
-    model=$models/untrained.safetensors
-    make_once "$model" "$(digest_of "$tool")" untrained --seed 1
-    echo "$model"
+    cat >&2 <<'END'
+model: no weights of the full network, so this is the thin default, models/thin-512.safetensors:
+model: 96.3 % on LFW folds 1 and 10 where the full network has 99.67 %, a sixteenth of the arithmetic.
+model: For the full network set FACENET_WEIGHTS=path, or let scripts/fetch-weights.sh download it.
+END
+    echo "$root/models/thin-512.safetensors"
     exit
 fi
 

@@ -7,17 +7,5 @@ set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 model=$("$root/scripts/make-model.sh")
-untrained=()
-if [ "$(basename "$model")" = untrained.safetensors ]; then
-    untrained=(--allow-untrained)
-    cat >&2 <<'END'
-****************************************************************************************
-* No trained weights: this is a small UNTRAINED network made from a fixed seed.        *
-* Everything works, but the embeddings say nothing about faces.                        *
-* Set FACENET_WEIGHTS=path to trained weights, or let the download succeed.            *
-****************************************************************************************
-END
-fi
 cd "$root" # so that the printed line finds its picture
-exec build/facenetd --model "$model" --listen "$1" --example tests/data/pictures/444.jpg \
-    "${untrained[@]}"
+exec build/facenetd --model "$model" --listen "$1" --example tests/data/pictures/444.jpg

@@ -5,7 +5,8 @@
  * Usage: bench_engine --model FILE [--device NAME] [--batch N,N...] [--seconds S] [--json]
  *                     [--serve]
  * Times are medians over runs of random pictures; one run more, with the profile on, gives the
- * share of time by kind of layer. --json prints one object and nothing else. --serve reads lines
+ * share of time by kind of layer. --json prints one object and nothing else, --layers each
+ * layer's time before its row. --serve reads lines
  * "<batch> <runs>" from standard input and answers each with the seconds of every run, so that
  * bench.py can interleave us with others. Threads are the device's business: for pocl, taskset and
  * POCL_MAX_PTHREAD_COUNT. */
@@ -27,13 +28,16 @@ struct settings {
     const char *model, *device;
     int batches[MAX_BATCHES], n_batches;
     double seconds; /* at least so long for each batch size */
-    bool json, serve;
+    bool json, layers, serve;
 };
 
 /* Kinds of layer in the order of the table. */
 enum kind { KIND_3X3, KIND_3X3_STRIDE_2, KIND_1X1, KIND_1D, KIND_POOL, KIND_HEAD, N_KINDS };
 static const char *const kind_names[N_KINDS] = {"3x3",  "3x3 stride 2", "1x1", "1x7/7x1/1x3/3x1",
                                                 "pool", "head"};
+
+static float
+    *embeddings; /* borrowed from main(): [FN_MAX_BATCH][embedding_size], where runs write */
 
 FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 FN_DEFINE_CLEANUP(struct fn_engine *, fn_engine_close)
@@ -65,7 +69,6 @@ static int64_t count_macs(const struct fn_network *network) {
 
 /* One run of n pictures; its seconds, or a negative number. */
 static double run_once(struct fn_engine *engine, const uint8_t *crops, int n) {
-    static float embeddings[FN_MAX_BATCH * 4096];
     struct fn_error err;
     double start = now();
     fn_status status = fn_engine_run(engine, crops, n, embeddings, NULL, &err);
@@ -88,7 +91,7 @@ static double measure(struct fn_engine *engine, const uint8_t *crops, int n, dou
 
 /* Share of device time by kind of layer. */
 static bool profile(const struct fn_model *model, struct fn_engine *engine, const uint8_t *crops,
-                    int n, double ret_shares[N_KINDS]) {
+                    int n, bool layers, double ret_shares[N_KINDS]) {
     double by_kind[N_KINDS] = {0}, total = 0;
     for (int i = 0; i < WARM_UP; i++)
         if (run_once(engine, crops, n) < 0) return false;
@@ -97,12 +100,11 @@ static bool profile(const struct fn_model *model, struct fn_engine *engine, cons
     for (int i = 0; i < model->network.n_layers; i++) {
         by_kind[kind_of(&model->network.layers[i])] += seconds[i];
         total += seconds[i];
-        if (getenv("BENCH_LAYERS"))
-            (void)fprintf(stderr, "%-55s %8.1f us %6.1f GMAC/s\n", model->network.layers[i].name,
-                          1e6 * seconds[i],
-                          1e-9 * (double)n *
-                              (double)fn_layer_macs(&model->network, &model->network.layers[i]) /
-                              seconds[i]);
+        if (layers)
+            (void)printf(
+                "%-60s %9.1f us %7.1f GMAC/s\n", model->network.layers[i].name, 1e6 * seconds[i],
+                1e-9 * (double)n *
+                    (double)fn_layer_macs(&model->network, &model->network.layers[i]) / seconds[i]);
     }
     for (int k = 0; k < N_KINDS; k++) ret_shares[k] = by_kind[k] / total;
     return true;
@@ -157,13 +159,10 @@ static bool parse_batches(const char *text, struct settings *ret) {
 
 static bool parse(int argc, char **argv, struct settings *ret) {
     static const struct option options[] = {
-        {"model", required_argument, NULL, 'm'},
-        {"device", required_argument, NULL, 'd'},
-        {"batch", required_argument, NULL, 'b'},
-        {"seconds", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},
-        {"serve", no_argument, NULL, 's'},
-        {NULL, 0, NULL, 0},
+        {"model", required_argument, NULL, 'm'}, {"device", required_argument, NULL, 'd'},
+        {"batch", required_argument, NULL, 'b'}, {"seconds", required_argument, NULL, 't'},
+        {"json", no_argument, NULL, 'j'},        {"layers", no_argument, NULL, 'l'},
+        {"serve", no_argument, NULL, 's'},       {NULL, 0, NULL, 0},
     };
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'm')
@@ -174,6 +173,8 @@ static bool parse(int argc, char **argv, struct settings *ret) {
             ret->seconds = strtod(optarg, NULL);
         else if (c == 'j')
             ret->json = true;
+        else if (c == 'l')
+            ret->layers = true;
         else if (c == 's')
             ret->serve = true;
         else if (c != 'b' || !parse_batches(optarg, ret))
@@ -196,7 +197,7 @@ int main(int argc, char **argv) {
     FN_CLEANUP(fn_engine_close) struct fn_engine *engine = NULL, *profiled = NULL;
     if (!parse(argc, argv, &settings) || !settings.model) {
         (void)fprintf(stderr, "usage: bench_engine --model FILE [--device NAME] [--batch N,N...] "
-                              "[--seconds S] [--json] [--serve]\n");
+                              "[--seconds S] [--json] [--layers] [--serve]\n");
         return 2;
     }
     double start = now();
@@ -206,7 +207,10 @@ int main(int argc, char **argv) {
         return 1;
     }
     FN_CLEANUP_FREE uint8_t *crops = malloc((size_t)FN_MAX_BATCH * FN_CROP_SIZE);
-    if (!crops) return 1;
+    FN_CLEANUP_FREE float *outputs =
+        calloc(FN_MAX_BATCH, (size_t)model->network.embedding_size * sizeof *outputs);
+    if (!crops || !outputs) return 1;
+    embeddings = outputs;
     struct fn_prng prng = {.state = 1};
     fn_prng_fill(&prng, crops, (size_t)FN_MAX_BATCH * FN_CROP_SIZE);
     if (settings.serve) return serve(engine, crops, FN_MAX_BATCH);
@@ -215,15 +219,16 @@ int main(int argc, char **argv) {
     fn_engine_describe(engine, &d);
     double macs = (double)count_macs(&model->network);
     if (settings.json)
-        (void)printf("{\"model\": \"%s\", \"label\": \"%s\", \"driver\": \"%s\", \"rows\": [",
-                     model->id, d.label, d.driver);
+        (void)printf("{\"model\": \"%s\", \"label\": \"%s\", \"driver\": \"%s\", "
+                     "\"macs\": %.0f, \"rows\": [",
+                     model->id, d.label, d.driver, macs);
     else
         (void)printf("%s, %s, %s, opened in %.2f s\n", model->id, d.label, d.driver, now() - start);
     for (int i = 0; i < settings.n_batches; i++) {
         double shares[N_KINDS] = {0};
         double seconds = measure(engine, crops, settings.batches[i], settings.seconds);
         if (seconds < 0) return 1;
-        (void)profile(model, profiled, crops, settings.batches[i], shares);
+        (void)profile(model, profiled, crops, settings.batches[i], settings.layers, shares);
         print_row(settings.json, i == 0, settings.batches[i], seconds, macs, shares);
     }
     if (settings.json) (void)printf("]}\n");

@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 600  # a whole build on two busy cores
+THIN_ID = "1651e5ffbb36fbd7"  # of models/thin-512.safetensors
 CURL = re.compile(r"^\s*(curl .+)$")
 
 
@@ -111,20 +112,20 @@ def ask(line, checkout):
 def test_the_printed_line_works_exactly_as_printed(checkout, first):
     answer = ask(first[1], checkout)
     (face,) = answer["faces"]
-    assert answer["model"].startswith("untrained-")
+    assert answer["model"] == THIN_ID
     assert abs(sum(x * x for x in face["embedding"]) - 1) < 1e-5
 
 
-def test_it_says_loudly_that_the_network_is_untrained(first):
+def test_it_says_that_the_network_is_the_thin_default_and_how_to_get_the_full_one(first):
     said = "\n".join(first[0].lines)
-    assert "UNTRAINED" in said
     assert "download failed" in said
+    assert "this is the thin default" in said
+    assert "FACENET_WEIGHTS=path" in said
 
 
-def test_ctrl_c_ends_it_and_a_second_start_makes_no_model_again(checkout, first):
+def test_ctrl_c_ends_it_and_a_second_start_serves_again(checkout, first):
     run, _ = first
     run.interrupt()
     for again, line in running(checkout, free_port()):
-        assert ask(line, checkout)["model"].startswith("untrained-")
-        assert any("is up to date" in said for said in again.lines)
+        assert ask(line, checkout)["model"] == THIN_ID
         again.interrupt()

@@ -340,10 +340,11 @@ static void sharing_the_arena_changes_nothing(void **state) {
 
 static void the_real_network_passes_its_self_test(void **state) {
     (void)state;
-    const char *path = getenv("FACENET_MODEL");
+    const char *path = getenv("FACENET_MODEL"); /* else what `make run` has made */
     struct fn_model *model = NULL;
     struct fn_error err = {0};
-    if (!path || !*path) skip();
+    if (!path) path = "build/models/facenet-512-npy.safetensors";
+    if (access(path, R_OK) != 0) skip();
     need_device();
     assert_ok(fn_model_open(path, &model, &err), err);
     struct fn_engine *engine = open_engine(model, "auto", 16, false);
