@@ -42,18 +42,18 @@ static size_t strike_out(const struct fn_candidate *in, size_t n, double most, u
     bool gone[64] = {false};
     size_t kept = 0;
     for (size_t round = 0; round < n; round++) {
-        size_t best = n;
+        const struct fn_candidate *best = NULL;
         for (size_t i = 0; i < n; i++)
-            if (!gone[i] && (best == n || in[i].margin > in[best].margin)) best = i;
-        if (best == n) break;
-        ret_kept[kept++] = in[best].order;
-        gone[best] = true;
+            if (!gone[i] && (!best || in[i].margin > best->margin)) best = &in[i];
+        if (!best) break;
+        ret_kept[kept++] = best->order;
+        gone[best - in] = true;
         for (size_t i = 0; i < n; i++) {
-            double w = fmin(in[i].x2, in[best].x2) - fmax(in[i].x1, in[best].x1) + 1;
-            double h = fmin(in[i].y2, in[best].y2) - fmax(in[i].y1, in[best].y1) + 1;
+            double w = fmin(in[i].x2, best->x2) - fmax(in[i].x1, best->x1) + 1;
+            double h = fmin(in[i].y2, best->y2) - fmax(in[i].y1, best->y1) + 1;
             double both = fmax(w, 0) * fmax(h, 0);
             double a = (in[i].x2 - in[i].x1 + 1) * (in[i].y2 - in[i].y1 + 1);
-            double b = (in[best].x2 - in[best].x1 + 1) * (in[best].y2 - in[best].y1 + 1);
+            double b = (best->x2 - best->x1 + 1) * (best->y2 - best->y1 + 1);
             if (both / (a + b - both) > most) gone[i] = true;
         }
     }
