@@ -89,7 +89,7 @@ void fn_crop_align(const struct fn_picture *picture, const struct fn_face *face,
                     double y = (j + (v + 0.5) / n) * FRAME_HEIGHT / FN_CROP_SIDE;
                     add_sample(picture, s.a * x - s.b * y + s.x0, s.b * x + s.a * y + s.y0, sums);
                 }
-            uint8_t *pixel = ret_crop + 3 * (j * FN_CROP_SIDE + i);
+            uint8_t *pixel = ret_crop + (ptrdiff_t)3 * (j * FN_CROP_SIDE + i);
             for (int c = 0; c < 3; c++) pixel[c] = (uint8_t)((sums[c] + whole / 2) / whole);
         }
 }

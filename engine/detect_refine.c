@@ -151,7 +151,7 @@ fn_status fn_refiner_run(const struct fn_refiner *refiner, const struct fn_pictu
                                            refiner->side, false, err);
         if (status != FN_OK) return status;
         for (int y = 0; y < refiner->side; y++)
-            fn_scaler_row(&maps->scaler, y, maps->a + 3 * y * refiner->side);
+            fn_scaler_row(&maps->scaler, y, maps->a + (ptrdiff_t)3 * y * refiner->side);
         run_stages(refiner, maps, maps->features + i * (size_t)refiner->n_features);
     }
     refiner->kernels->convolve(&refiner->full, maps->features, refiner->full_offsets,

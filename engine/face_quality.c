@@ -9,13 +9,13 @@
 
 /* Luma of BT.601 in 1/256. */
 static int32_t luma(const uint8_t *crop, int x, int y) {
-    const uint8_t *p = crop + 3 * (y * SIDE + x);
+    const uint8_t *p = crop + (ptrdiff_t)3 * (y * SIDE + x);
     return 77 * p[0] + 150 * p[1] + 29 * p[2];
 }
 
 struct fn_face_quality fn_face_measure(const struct fn_picture *picture, const struct fn_face *face,
                                        const uint8_t crop[FN_CROP_SIZE]) {
-    int64_t sum = 0, edges = 0, squares = 0, n = (SIDE - 2) * (SIDE - 2);
+    int64_t sum = 0, edges = 0, squares = 0, n = (int64_t)(SIDE - 2) * (SIDE - 2);
     for (int y = 0; y < SIDE; y++)
         for (int x = 0; x < SIDE; x++) sum += luma(crop, x, y);
     for (int y = 1; y < SIDE - 1; y++)

@@ -4,16 +4,16 @@
 #include "engine/mtcnn.h"
 
 const struct fn_mtcnn_layer fn_mtcnn_layers[FN_MTCNN_LAYERS] = {
-    {FN_PNET, "pnet/conv1", 3, 3, 3, 10, true},      {FN_PNET, "pnet/conv2", 3, 3, 10, 16, true},
-    {FN_PNET, "pnet/conv3", 3, 3, 16, 32, true},     {FN_PNET, "pnet/conv4-1", 1, 1, 32, 2, false},
-    {FN_PNET, "pnet/conv4-2", 1, 1, 32, 4, false},   {FN_RNET, "rnet/conv1", 3, 3, 3, 28, true},
-    {FN_RNET, "rnet/conv2", 3, 3, 28, 48, true},     {FN_RNET, "rnet/conv3", 2, 2, 48, 64, true},
-    {FN_RNET, "rnet/conv4", 3, 3, 64, 128, true},    {FN_RNET, "rnet/conv5-1", 1, 1, 128, 2, false},
-    {FN_RNET, "rnet/conv5-2", 1, 1, 128, 4, false},  {FN_ONET, "onet/conv1", 3, 3, 3, 32, true},
-    {FN_ONET, "onet/conv2", 3, 3, 32, 64, true},     {FN_ONET, "onet/conv3", 3, 3, 64, 64, true},
-    {FN_ONET, "onet/conv4", 2, 2, 64, 128, true},    {FN_ONET, "onet/conv5", 3, 3, 128, 256, true},
-    {FN_ONET, "onet/conv6-1", 1, 1, 256, 2, false},  {FN_ONET, "onet/conv6-2", 1, 1, 256, 4, false},
-    {FN_ONET, "onet/conv6-3", 1, 1, 256, 10, false},
+    {"pnet/conv1", FN_PNET, 3, 3, 3, 10, true},      {"pnet/conv2", FN_PNET, 3, 3, 10, 16, true},
+    {"pnet/conv3", FN_PNET, 3, 3, 16, 32, true},     {"pnet/conv4-1", FN_PNET, 1, 1, 32, 2, false},
+    {"pnet/conv4-2", FN_PNET, 1, 1, 32, 4, false},   {"rnet/conv1", FN_RNET, 3, 3, 3, 28, true},
+    {"rnet/conv2", FN_RNET, 3, 3, 28, 48, true},     {"rnet/conv3", FN_RNET, 2, 2, 48, 64, true},
+    {"rnet/conv4", FN_RNET, 3, 3, 64, 128, true},    {"rnet/conv5-1", FN_RNET, 1, 1, 128, 2, false},
+    {"rnet/conv5-2", FN_RNET, 1, 1, 128, 4, false},  {"onet/conv1", FN_ONET, 3, 3, 3, 32, true},
+    {"onet/conv2", FN_ONET, 3, 3, 32, 64, true},     {"onet/conv3", FN_ONET, 3, 3, 64, 64, true},
+    {"onet/conv4", FN_ONET, 2, 2, 64, 128, true},    {"onet/conv5", FN_ONET, 3, 3, 128, 256, true},
+    {"onet/conv6-1", FN_ONET, 1, 1, 256, 2, false},  {"onet/conv6-2", FN_ONET, 1, 1, 256, 4, false},
+    {"onet/conv6-3", FN_ONET, 1, 1, 256, 10, false},
 };
 
 int fn_mtcnn_first_layer(enum fn_mtcnn_net net) {

@@ -19,8 +19,8 @@
 enum fn_mtcnn_net { FN_PNET, FN_RNET, FN_ONET, FN_MTCNN_NETS };
 
 struct fn_mtcnn_layer {
-    enum fn_mtcnn_net net;
     const char *name; /* "pnet/conv4-1" */
+    enum fn_mtcnn_net net;
     int kernel_h, kernel_w, in_channels, out_channels;
     bool prelu;
 };

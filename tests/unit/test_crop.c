@@ -14,7 +14,7 @@
 static struct fn_picture make_picture(int width, int height) {
     struct fn_picture picture = {
         .width = width, .height = height, .full_width = width, .full_height = height};
-    picture.rgb = malloc((size_t)(3 * width * height));
+    picture.rgb = malloc((size_t)3 * (size_t)width * (size_t)height);
     for (int i = 0; i < 3 * width * height; i++) picture.rgb[i] = (uint8_t)random_below(256);
     return picture;
 }
@@ -110,7 +110,7 @@ static struct fn_picture make_slopes(int side) {
     struct fn_picture picture = make_picture(side, side);
     for (int y = 0; y < side; y++)
         for (int x = 0; x < side; x++) {
-            uint8_t *p = picture.rgb + 3 * (y * side + x);
+            uint8_t *p = picture.rgb + (ptrdiff_t)3 * (y * side + x);
             p[0] = (uint8_t)(255 * x / side);
             p[1] = (uint8_t)(255 * y / side);
             p[2] = (uint8_t)(127 * (x + side - y) / side);

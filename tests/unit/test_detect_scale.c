@@ -15,7 +15,7 @@ static struct fn_picture make_picture(int width, int height) {
                                  .full_width = width,
                                  .full_height = height,
                                  .orientation = 1};
-    picture.rgb = malloc((size_t)(3 * width * height));
+    picture.rgb = malloc((size_t)3 * (size_t)width * (size_t)height);
     for (int i = 0; i < 3 * width * height; i++) picture.rgb[i] = (uint8_t)random_below(256);
     return picture;
 }
