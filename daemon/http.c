@@ -18,7 +18,6 @@
  * to what must be closed (framing that cannot be trusted, bodies not worth reading). */
 #include "daemon/http.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>
@@ -230,10 +229,9 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char 
     if (!c || !c->request) return MHD_NO;
     if (c->phase == FN_PHASE_HEADERS) return take_headers(c, method, version);
     if (c->phase == FN_PHASE_BODY) {
-        if (*upload_size == 0) return serve(c);
         size_t size = *upload_size;
         *upload_size = 0;
-        return take_body(c, upload, size);
+        return size ? take_body(c, upload, size) : serve(c);
     }
     if (c->phase != FN_PHASE_RESUMED || c->hang_up) return MHD_NO;
     return send_reply(c);
