@@ -28,15 +28,15 @@
  * when the next block of output channels reads them again. */
 #define ITEM_INPUT_SIZE (128 << 10)
 
-enum kernel { CONV_WIDE, CONV_NARROW, CONV_SIGNED, POOL, HEAD_SUM, HEAD, N_KERNELS };
+enum kernel { CONV, CONV_TAIL, CONV_SIGNED, POOL, HEAD_SUM, HEAD, N_KERNELS };
 
 /* Where each kernel's arguments are; -1: it has none such. */
 static const struct {
     const char *name;
     int arena, weights, channels, layers, layer, sums;
 } kernel_table[N_KERNELS] = {
-    [CONV_WIDE] = {"conv_wide", 0, 1, 2, 3, 6, -1},
-    [CONV_NARROW] = {"conv_narrow", 0, 1, 2, 3, 6, -1},
+    [CONV] = {"conv", 0, 1, 2, 3, 6, -1},
+    [CONV_TAIL] = {"conv_tail", 0, 1, 2, 3, 6, -1},
     [CONV_SIGNED] = {"conv_signed", 0, 1, 2, 3, 6, -1},
     [POOL] = {"pool", 0, -1, -1, 1, 2, -1},
     [HEAD_SUM] = {"head_sum", 0, -1, -1, 1, 2, 3},
@@ -48,14 +48,12 @@ static const struct {
 #define CONV_TILES       8
 #define HEAD_ACCUMULATOR 5
 
-static const int narrow_tile = 3, signed_tile = 4; /* as in generic.cl */
-
 struct opencl {
     const struct fn_model *model; /* borrowed */
     struct fn_cl *cl;             /* owned */
     struct fn_plan plan;
     int max_batch;
-    int wide_tile; /* pixels a work-item of conv_wide computes at once */
+    int tile[N_KERNELS]; /* pixels that a work-item of a convolution computes at once */
     int arena, accumulators;
     int kernels[N_KERNELS];
     int8_t *staging; /* owned: pictures in the arena's pitch */
@@ -87,11 +85,16 @@ static fn_status build_program(struct opencl *o, const struct fn_engine_options 
     FN_CLEANUP_FREE char *source = NULL;
     fn_status status = fn_kernel_text(options->kernel_dir, FAMILY ".cl", &source, err);
     if (status != FN_OK) return status;
-    /* 8 tiles of 16 sums fit the 32 vector registers of AVX-512, 4 the 16 of everything before. */
-    o->wide_tile = info->is_cpu && info->vector_ints >= 16 ? 8 : 4;
-    char flags[64];
-    (void)snprintf(flags, sizeof flags, "-w -DFN_WIDE_TILE=%d%s", o->wide_tile,
-                   info->is_cpu ? " -DFN_WIDE" : "");
+    /* 8 times 16 sums fit the 32 vector registers of AVX-512, 4 times the 16 of everything before.
+     * The tail tiles go into the 9 positions of the last tensors. */
+    bool large = info->is_cpu && info->vector_ints >= 16;
+    o->tile[CONV] = large ? 8 : 4;
+    o->tile[CONV_TAIL] = large ? 9 : 3;
+    o->tile[CONV_SIGNED] = 4;
+    char flags[128]; /* -w: nobody would read a warning, and some drivers print it */
+    (void)snprintf(flags, sizeof flags,
+                   "-w -DFN_CONV_TILE=%d -DFN_TAIL_TILE=%d -DFN_SIGNED_TILE=%d%s", o->tile[CONV],
+                   o->tile[CONV_TAIL], o->tile[CONV_SIGNED], info->is_cpu ? " -DFN_WIDE" : "");
     return fn_cl_build(o->cl, source, flags, options->cache_dir, err);
 }
 
@@ -145,7 +148,7 @@ static fn_status set_buffers(struct opencl *o, int kernel, const struct resident
                                       arguments[i].buffer, err);
     if (status == FN_OK && kernel == HEAD)
         status = fn_cl_set_buffer(o->cl, o->kernels[HEAD], HEAD_ACCUMULATOR, o->accumulators, err);
-    if (kernel != CONV_WIDE && kernel != CONV_NARROW && kernel != CONV_SIGNED) return status;
+    if (kernel > CONV_SIGNED) return status;
     if (status == FN_OK)
         status = fn_cl_set_buffer(o->cl, o->kernels[kernel], CONV_ONES, r->ones, err);
     if (status == FN_OK) status = fn_cl_set_int(o->cl, o->kernels[kernel], CONV_ALL, -1, err);
@@ -181,35 +184,34 @@ static fn_status allocate(struct opencl *o, bool profile, struct fn_error *err) 
 /* Which convolution kernel, and how many tiles each of its work-items gets. */
 struct split {
     enum kernel kernel;
-    int n_tiles, tiles_per_item;
+    int64_t n_tiles, tiles_per_item;
 };
 
+static int64_t divide_up(int64_t value, int64_t by) {
+    return (value + by - 1) / by;
+}
+
+static enum kernel choose_conv(const struct opencl *o, const struct fn_layer *layer,
+                               int64_t pixels) {
+    if (o->model->network.tensors[layer->input].is_signed) return CONV_SIGNED;
+    int64_t conv = divide_up(pixels, o->tile[CONV]) * o->tile[CONV];
+    int64_t tail = divide_up(pixels, o->tile[CONV_TAIL]) * o->tile[CONV_TAIL];
+    return 8 * tail < 7 * conv ? CONV_TAIL : CONV; /* a reason to leave CONV, not just a tie */
+}
+
 static struct split split_conv(const struct opencl *o, const struct fn_layer *layer, int n) {
-    const struct fn_tensor *in = &o->model->network.tensors[layer->input];
     const struct fn_tensor *out = &o->model->network.tensors[layer->output];
     int64_t pixels = (int64_t)n * out->height * out->width;
-    int64_t wide = (pixels + o->wide_tile - 1) / o->wide_tile;
-    int64_t narrow = (pixels + narrow_tile - 1) / narrow_tile;
-    struct split split = {.kernel = CONV_WIDE};
-    int64_t tile = o->wide_tile, tiles = wide;
-    if (in->is_signed) {
-        split.kernel = CONV_SIGNED;
-        tile = signed_tile;
-        tiles = (pixels + tile - 1) / tile;
-    } else if (4 * narrow * narrow_tile < 3 * wide * o->wide_tile) {
-        split.kernel = CONV_NARROW;
-        tile = narrow_tile;
-        tiles = narrow;
-    }
-    int64_t tile_size = tile * layer->stride * layer->stride * o->plan.pitch[layer->input];
-    int64_t most = ITEM_INPUT_SIZE / tile_size; /* tiles an item may have */
+    struct split split = {.kernel = choose_conv(o, layer, pixels)};
+    int64_t tile = o->tile[split.kernel];
+    split.n_tiles = divide_up(pixels, tile);
     int64_t items = (int64_t)ITEMS_PER_UNIT * fn_cl_info(o->cl)->compute_units;
-    int64_t spans =
-        (items + count_blocks(layer->out_channels) - 1) / count_blocks(layer->out_channels);
-    if (most > tiles / spans) most = tiles / spans;
-    if (most < 1) most = 1;
-    split.n_tiles = (int)tiles;
-    split.tiles_per_item = (int)most;
+    int64_t spans = divide_up(items, count_blocks(layer->out_channels));
+    int64_t fits =
+        ITEM_INPUT_SIZE / (tile * layer->stride * layer->stride * o->plan.pitch[layer->input]);
+    int64_t most = split.n_tiles / spans;
+    if (most > fits) most = fits;
+    split.tiles_per_item = most < 1 ? 1 : most;
     return split;
 }
 
@@ -229,10 +231,10 @@ static fn_status launch_conv(struct opencl *o, int index, int n, struct fn_error
     int kernel = o->kernels[split.kernel];
     fn_status status = fn_cl_set_int(o->cl, kernel, CONV_PICTURES, n, err);
     if (status == FN_OK)
-        status = fn_cl_set_int(o->cl, kernel, CONV_TILES, split.tiles_per_item, err);
+        status = fn_cl_set_int(o->cl, kernel, CONV_TILES, (int)split.tiles_per_item, err);
     if (status != FN_OK) return status;
     return launch(o, split.kernel, index, (size_t)count_blocks(layer->out_channels),
-                  (size_t)((split.n_tiles + split.tiles_per_item - 1) / split.tiles_per_item), err);
+                  (size_t)divide_up(split.n_tiles, split.tiles_per_item), err);
 }
 
 static fn_status launch_layer(struct opencl *o, int index, int n, struct fn_error *err) {

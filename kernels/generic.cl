@@ -19,18 +19,20 @@ static inline void fn_store_lanes(char16 lanes, __global char *to, int n) {
     for (int i = 0; i < n; i++) to[i] = bytes[i];
 }
 
-#define FN_CONV conv_wide
-#define FN_TILE FN_WIDE_TILE
+/* Two sizes of tile, chosen by the host for the device's registers: the second is for the last
+ * pixels of a small picture, where the first would compute many in vain. */
+#define FN_CONV conv
+#define FN_TILE FN_CONV_TILE
 #define FN_DOT  fn_dot
 #include "conv.cl.h"
 
-#define FN_CONV conv_narrow
-#define FN_TILE 3
+#define FN_CONV conv_tail
+#define FN_TILE FN_TAIL_TILE
 #define FN_DOT  fn_dot
 #include "conv.cl.h"
 
 #define FN_CONV conv_signed
-#define FN_TILE 4
+#define FN_TILE FN_SIGNED_TILE
 #define FN_DOT  fn_dot_signed
 #include "conv.cl.h"
 

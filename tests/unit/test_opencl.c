@@ -490,8 +490,7 @@ static void a_kernel_that_does_not_build_fails_with_the_compilers_line(void **st
     (void)state;
     need_device();
     struct fn_error err = {0};
-    write_kernel("generic.cl",
-                 "#include \"part.h\"\n__kernel void conv_wide(void) { nonsense; }\n");
+    write_kernel("generic.cl", "#include \"part.h\"\n__kernel void conv(void) { nonsense; }\n");
     write_kernel("part.h", "/* nothing */\n");
     const struct fn_engine_options options = {.kernel_dir = temporary_dir};
     assert_int_equal(try_open(&options, &err), FN_DEVICE_FAILED);
