@@ -31,13 +31,13 @@ REPORT = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime e
 class Daemon:
     """A running facenetd."""
 
-    def __init__(self, model, listen="127.0.0.1:0", config=None, directory=None, args=()):
+    def __init__(self, model, directory, listen="127.0.0.1:0", config=None, args=()):
         command = [BIN, "--model", model, "--listen", listen, "--device", "reference"]
         command += ["--allow-untrained", *args]
-        if config is not None:
-            path = directory / "facenetd.conf"
-            path.write_text(json.dumps(config))
-            command += ["--config", path]
+        # The self-test runs a whole batch: small ones let tests start soon, also under sanitizers.
+        path = directory / "facenetd.conf"
+        path.write_text(json.dumps({"max_batch": 2, **(config or {})}))
+        command += ["--config", path]
         self.log = None
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in finish)
         self.process = subprocess.Popen(
@@ -92,7 +92,7 @@ def start(model, tmp_path):
     daemons = []
 
     def begin(**kwargs):
-        daemons.append(Daemon(kwargs.pop("model", model), directory=tmp_path, **kwargs))
+        daemons.append(Daemon(kwargs.pop("model", model), tmp_path, **kwargs))
         return daemons[-1]
 
     yield begin
@@ -104,8 +104,8 @@ def start(model, tmp_path):
 @pytest.fixture(scope="session")
 def daemon(model, tmp_path_factory):
     """The one that most tests share."""
-    config = {"lanes": 2, "max_body": 4 << 20, "deadline_ms": 20000, "log_level": "debug"}
-    daemon = Daemon(model, config=config, directory=tmp_path_factory.mktemp("config"))
+    config = {"max_batch": 16, "lanes": 2, "max_body": 4 << 20, "deadline_ms": 20000, "log_level": "debug"}
+    daemon = Daemon(model, tmp_path_factory.mktemp("config"), config=config)
     yield daemon
     assert daemon.process.poll() is None, "the daemon died during the tests"
     assert daemon.stop() == 0, daemon.log

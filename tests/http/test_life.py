@@ -201,7 +201,7 @@ def test_readiness_fails_first_while_draining(start, jpeg):
 
 
 def test_a_second_signal_is_immediate(model, tmp_path):
-    daemon = Daemon(model, config={"drain_delay_ms": 60000}, directory=tmp_path)
+    daemon = Daemon(model, tmp_path, config={"drain_delay_ms": 60000})
     began = time.monotonic()
     daemon.process.send_signal(signal.SIGINT)
     time.sleep(0.3)
