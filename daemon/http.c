@@ -100,7 +100,6 @@ static enum MHD_Result send_reply(struct fn_http_connection *c) {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(reply->body_size, reply->body, MHD_RESPMEM_MUST_FREE);
     if (!response) return MHD_NO;
-    size_t size = reply->body_size;
     reply->body = NULL;
     bool ok = MHD_add_response_header(response, "X-Request-Id", request->id) == MHD_YES &&
               MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES &&
@@ -113,7 +112,7 @@ static enum MHD_Result send_reply(struct fn_http_connection *c) {
     if (atomic_load(&c->lane->http->draining))
         ok &= MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     enter(c, FN_PHASE_REPLY);
-    c->moved = size;
+    c->moved = reply->body_size;
     ok = ok && MHD_queue_response(c->mhd, (unsigned)reply->status, response) == MHD_YES;
     MHD_destroy_response(response);
     return ok ? MHD_YES : MHD_NO;
