@@ -11,7 +11,7 @@
  *
  * While a request is worked on its connection is suspended, and MHD neither times it out nor sees
  * its client leave. So the lane keeps the time of every phase of every connection itself, ends what
- * is late by shutdown(2), and watches suspended sockets for EPOLLRDHUP. A client that closes its
+ * is late by shutdown(2), and watches all sockets for EPOLLRDHUP. A client that closes its
  * sending half while it waits counts as gone.
  *
  * A reply queued in MHD's first call for a request closes the connection; so first calls reply only
@@ -54,6 +54,7 @@ struct fn_http_connection {
     size_t moved;                    /* bytes of body, kept or dropped; of the reply */
     struct fn_error refusal;         /* FN_OK, or the answer once the body has been read */
     bool fresh;                      /* no request has come yet */
+    bool departed;                   /* the client will send nothing more */
     bool hang_up;                    /* close without a reply when resumed */
 };
 
@@ -99,7 +100,6 @@ static enum MHD_Result send_reply(struct fn_http_connection *c) {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(reply->body_size, reply->body, MHD_RESPMEM_MUST_FREE);
     if (!response) return MHD_NO;
-    size_t size = reply->body_size;
     reply->body = NULL;
     bool ok = MHD_add_response_header(response, "X-Request-Id", request->id) == MHD_YES &&
               MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES &&
@@ -112,7 +112,7 @@ static enum MHD_Result send_reply(struct fn_http_connection *c) {
     if (atomic_load(&c->lane->http->draining))
         ok &= MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     enter(c, FN_PHASE_REPLY);
-    c->moved = size;
+    c->moved = reply->body_size;
     ok = ok && MHD_queue_response(c->mhd, (unsigned)reply->status, response) == MHD_YES;
     MHD_destroy_response(response);
     return ok ? MHD_YES : MHD_NO;
@@ -202,13 +202,6 @@ static enum MHD_Result take_body(struct fn_http_connection *c, const char *bytes
     return c->moved > 2 * options->max_body ? MHD_NO : MHD_YES;
 }
 
-static void watch_for_hangup(struct fn_http_connection *c) {
-    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = c};
-    /* Without the watch a departed client's work is done for nothing, no worse. */
-    if (epoll_ctl(c->lane->watch, EPOLL_CTL_ADD, c->fd, &event) != 0)
-        fn_log(FN_LOG_DEBUG, "event=watch_failed errno=%d", errno);
-}
-
 static enum MHD_Result serve(struct fn_http_connection *c) {
     const struct fn_http_options *options = &c->lane->http->options;
     if (c->refusal.status != FN_OK) return send_problem(c, &c->refusal);
@@ -217,7 +210,6 @@ static enum MHD_Result serve(struct fn_http_connection *c) {
     /* The request may be finished by now, but this thread is the one that will resume it. */
     enter(c, FN_PHASE_WORK);
     MHD_suspend_connection(c->mhd);
-    watch_for_hangup(c);
     return MHD_YES;
 }
 
@@ -252,12 +244,20 @@ static void end_request(void *cls, struct MHD_Connection *mhd, void **request_co
     enter(c, FN_PHASE_IDLE);
 }
 
+static void watch_for_departure(struct fn_http_connection *c) {
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = c};
+    /* Without the watch a departed client's work is done for nothing, no worse. */
+    if (epoll_ctl(c->lane->watch, EPOLL_CTL_ADD, c->fd, &event) != 0)
+        fn_log(FN_LOG_DEBUG, "event=watch_failed errno=%d", errno);
+}
+
 static void note_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
                             enum MHD_ConnectionNotificationCode code) {
     struct fn_http_lane *lane = cls;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         struct fn_http_connection *c = *socket_context;
         if (!c) return;
+        (void)epoll_ctl(lane->watch, EPOLL_CTL_DEL, c->fd, NULL);
         *c->link = c->next;
         if (c->next) c->next->link = c->link;
         lane->n_connections--;
@@ -280,12 +280,12 @@ static void note_connection(void *cls, struct MHD_Connection *mhd, void **socket
     lane->connections = c;
     lane->n_connections++;
     enter(c, FN_PHASE_IDLE);
+    watch_for_departure(c);
 }
 
 /* ---- the lane's thread ------------------------------------------------------------------- */
 
 static void resume(struct fn_http_connection *c) {
-    (void)epoll_ctl(c->lane->watch, EPOLL_CTL_DEL, c->fd, NULL);
     enter(c, FN_PHASE_RESUMED);
     MHD_resume_connection(c->mhd);
 }
@@ -321,10 +321,19 @@ static void abandon(struct fn_http_connection *c, const struct fn_error *err) {
     resume(c);
 }
 
-static void abandon_departed(struct fn_http_lane *lane) {
+/* A client that leaves in the middle of a request is not reliably seen by MHD: when its last bytes
+ * and the end of the stream come together, there is no second edge. */
+static void note_departures(struct fn_http_lane *lane) {
     struct epoll_event events[32];
     int n = epoll_wait(lane->watch, events, 32, 0);
-    for (int i = 0; i < n; i++) abandon(events[i].data.ptr, NULL);
+    for (int i = 0; i < n; i++) {
+        struct fn_http_connection *c = events[i].data.ptr;
+        c->departed = true;
+        if (c->phase == FN_PHASE_WORK)
+            abandon(c, NULL);
+        else
+            enter(c, c->phase); /* what was sent last is still to be read */
+    }
 }
 
 static int64_t patience_ns(const struct fn_http_connection *c) {
@@ -333,6 +342,7 @@ static int64_t patience_ns(const struct fn_http_connection *c) {
         .phase = c->phase,
         .moved = c->moved,
         .fresh = c->fresh,
+        .departed = c->departed,
         .crowded =
             c->lane->n_connections * http->options.lanes > http->options.max_connections / 8 * 7,
         .draining = atomic_load(&http->draining),
@@ -349,6 +359,8 @@ static void keep_time(struct fn_http_lane *lane, int64_t now) {
     for (struct fn_http_connection *c = lane->connections; c; c = c->next) {
         if (c->phase == FN_PHASE_WORK && stopping)
             abandon(c, &stopped);
+        else if (c->phase == FN_PHASE_WORK && c->departed)
+            abandon(c, NULL);
         else if (c->phase == FN_PHASE_WORK && now > c->request->deadline_ns + LATE_GRACE_NS)
             abandon(c, &late);
         else if (now - c->phase_started_ns > patience_ns(c))
@@ -379,7 +391,7 @@ static void *run_lane(void *arg) {
     while (!lane->quiesced || lane->n_connections) {
         int n = poll(fds, 3, wait_ms(lane));
         resume_finished(lane);
-        if (n > 0 && fds[2].revents) abandon_departed(lane);
+        if (n > 0 && fds[2].revents) note_departures(lane);
         if (atomic_load(&lane->http->draining) && !lane->quiesced) quiesce(lane);
         int64_t now = fn_now_ns();
         if (now >= lane->next_tick_ns) {
@@ -401,10 +413,6 @@ static void *run_lane(void *arg) {
 
 /* ---- start and stop ---------------------------------------------------------------------- */
 
-static void log_mhd(void *cls, const char *format, va_list args) {
-    (void)cls, (void)format, (void)args; /* its texts quote what clients sent */
-}
-
 static fn_status open_lane(struct fn_http *http, struct fn_http_lane *lane, struct fn_error *err) {
     const struct fn_http_options *options = &http->options;
     lane->http = http;
@@ -412,12 +420,12 @@ static fn_status open_lane(struct fn_http *http, struct fn_http_lane *lane, stru
     if (lane->watch < 0) return fn_fail(err, FN_IO, "cannot make an epoll: %s", strerror(errno));
     unsigned per_lane =
         (unsigned)((options->max_connections + options->lanes - 1) / options->lanes);
+    /* Without MHD_USE_ERROR_LOG: its texts quote what clients sent. */
     lane->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, lane,
-        MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, options->listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, per_lane, MHD_OPTION_URI_LOG_CALLBACK, begin_request, lane,
-        MHD_OPTION_NOTIFY_COMPLETED, end_request, lane, MHD_OPTION_NOTIFY_CONNECTION,
-        note_connection, lane, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, lane,
+        MHD_OPTION_LISTEN_SOCKET, options->listen_fd, MHD_OPTION_CONNECTION_LIMIT, per_lane,
+        MHD_OPTION_URI_LOG_CALLBACK, begin_request, lane, MHD_OPTION_NOTIFY_COMPLETED, end_request,
+        lane, MHD_OPTION_NOTIFY_CONNECTION, note_connection, lane, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         lane->mhd ? MHD_get_daemon_info(lane->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) return fn_fail(err, FN_IO, "libmicrohttpd does not start");

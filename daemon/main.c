@@ -130,7 +130,7 @@ static void on_signal(int number) {
 /* No pictures in core files; a descriptor for every connection. */
 static fn_status prepare_process(struct fn_error *err) {
     struct rlimit limit = {0, 0};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal};
     (void)setrlimit(RLIMIT_CORE, &limit);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;

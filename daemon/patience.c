@@ -8,6 +8,7 @@
 #define FRESH_GRACE_NS  FN_NS_PER_S /* draining: what a client may take to send its request */
 #define STOP_GRACE_NS   FN_NS_PER_S
 #define CROWDED_IDLE_NS FN_NS_PER_S
+#define DEPARTED_NS     (100 * FN_NS_PER_MS) /* for what is in the socket's buffer to be read */
 
 static int64_t idle_ns(const struct fn_patience *patience, const struct fn_http_options *options) {
     if (patience->stopping) return 0;
@@ -19,6 +20,9 @@ static int64_t idle_ns(const struct fn_patience *patience, const struct fn_http_
 }
 
 int64_t fn_patience_ns(const struct fn_patience *patience, const struct fn_http_options *options) {
+    bool receiving = patience->phase == FN_PHASE_IDLE || patience->phase == FN_PHASE_HEADERS ||
+                     patience->phase == FN_PHASE_BODY;
+    if (receiving && patience->departed) return patience->stopping ? 0 : DEPARTED_NS;
     switch (patience->phase) {
     case FN_PHASE_IDLE:
         return idle_ns(patience, options);

@@ -25,6 +25,7 @@ struct fn_patience {
     enum fn_phase phase;
     size_t moved;  /* bytes of body received, or of the reply to send */
     bool fresh;    /* no request has come on this connection yet */
+    bool departed; /* the client will send nothing more; the phase counts from then */
     bool crowded;  /* connections are nearly at their limit */
     bool draining; /* nothing new is accepted */
     bool stopping; /* and what is there has to end */

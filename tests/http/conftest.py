@@ -6,6 +6,7 @@ end by itself with status 0 and without a sanitizer's report.
 """
 
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -14,7 +15,6 @@ import select
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 
 import httpx
@@ -27,22 +27,25 @@ BUILD = (ROOT / os.environ.get("FACENETD_BUILD", "build")).resolve()
 BIN = BUILD / "facenetd"
 REPORT = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
 
+_numbers = itertools.count()
+
 
 class Daemon:
     """A running facenetd."""
 
-    def __init__(self, model, listen="127.0.0.1:0", config=None, directory=None, args=()):
+    def __init__(self, model, directory, listen="127.0.0.1:0", config=None, args=()):
         command = [BIN, "--model", model, "--listen", listen, "--device", "reference"]
         command += ["--allow-untrained", *args]
-        if config is not None:
-            path = directory / "facenetd.conf"
-            path.write_text(json.dumps(config))
-            command += ["--config", path]
+        # The self-test runs a whole batch: small ones let tests start soon, also under sanitizers.
+        path = directory / "facenetd.conf"
+        path.write_text(json.dumps({"max_batch": 2, **(config or {})}))
+        command += ["--config", path]
         self.log = None
-        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in finish)
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self._stderr, text=True
-        )
+        self._log_path = directory / f"{next(_numbers)}.log"
+        with self._log_path.open("w") as stderr:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, text=True
+            )
         if not select.select([self.process.stdout], [], [], 60)[0]:
             self.process.kill()
         self.ready_line = self.process.stdout.readline().strip()
@@ -70,8 +73,7 @@ class Daemon:
         """Wait for the end and read what was said on stderr."""
         self.process.wait(timeout=seconds)
         self.process.stdout.close()
-        self._stderr.seek(0)
-        self.log = self._stderr.read()
+        self.log = self._log_path.read_text()
 
     def rss_kib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
@@ -92,7 +94,7 @@ def start(model, tmp_path):
     daemons = []
 
     def begin(**kwargs):
-        daemons.append(Daemon(kwargs.pop("model", model), directory=tmp_path, **kwargs))
+        daemons.append(Daemon(kwargs.pop("model", model), tmp_path, **kwargs))
         return daemons[-1]
 
     yield begin
@@ -104,8 +106,14 @@ def start(model, tmp_path):
 @pytest.fixture(scope="session")
 def daemon(model, tmp_path_factory):
     """The one that most tests share."""
-    config = {"lanes": 2, "max_body": 4 << 20, "deadline_ms": 20000, "log_level": "debug"}
-    daemon = Daemon(model, config=config, directory=tmp_path_factory.mktemp("config"))
+    config = {
+        "max_batch": 16,
+        "lanes": 2,
+        "max_body": 4 << 20,
+        "deadline_ms": 20000,
+        "log_level": "debug",
+    }
+    daemon = Daemon(model, tmp_path_factory.mktemp("config"), config=config)
     yield daemon
     assert daemon.process.poll() is None, "the daemon died during the tests"
     assert daemon.stop() == 0, daemon.log

@@ -34,6 +34,14 @@ static void bytes_that_move_buy_time_at_the_least_rate(void **state) {
     assert_int_equal(MS(.phase = FN_PHASE_BODY, .moved = (size_t)1 << 40) > 0, 1);
 }
 
+static void a_departed_client_is_not_waited_for(void **state) {
+    (void)state;
+    assert_int_equal(MS(.phase = FN_PHASE_IDLE, .departed = true), 100);
+    assert_int_equal(MS(.phase = FN_PHASE_HEADERS, .departed = true), 100);
+    assert_int_equal(MS(.phase = FN_PHASE_BODY, .departed = true, .moved = 99999), 100);
+    assert_int_equal(MS(.phase = FN_PHASE_REPLY, .departed = true), 10000);
+}
+
 static void work_ends_by_its_deadline_alone(void **state) {
     (void)state;
     struct fn_patience work = {.phase = FN_PHASE_WORK, .crowded = true, .draining = true};
@@ -62,6 +70,7 @@ int main(void) {
         cmocka_unit_test(a_connection_without_a_request_has_as_long_as_headers),
         cmocka_unit_test(idle_connections_make_room_in_a_crowd),
         cmocka_unit_test(bytes_that_move_buy_time_at_the_least_rate),
+        cmocka_unit_test(a_departed_client_is_not_waited_for),
         cmocka_unit_test(work_ends_by_its_deadline_alone),
         cmocka_unit_test(draining_ends_what_is_idle_and_waits_for_what_moves),
         cmocka_unit_test(stopping_waits_for_replies_only),
