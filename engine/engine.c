@@ -29,11 +29,6 @@ struct fn_engine {
 
 FN_DEFINE_CLEANUP(struct fn_engine *, fn_engine_close)
 
-static size_t input_size(const struct fn_model *model) {
-    const struct fn_tensor *t = &model->network.tensors[0];
-    return (size_t)t->height * (size_t)t->width * (size_t)t->channels;
-}
-
 fn_status fn_engine_open(const struct fn_model *model, const struct fn_engine_options *options,
                          struct fn_engine **ret_engine, struct fn_error *err) {
     struct fn_engine_options chosen = *options;
@@ -49,7 +44,7 @@ fn_status fn_engine_open(const struct fn_model *model, const struct fn_engine_op
     engine->model = model;
     engine->max_batch = chosen.max_batch;
     engine->keep_tensors = chosen.keep_tensors;
-    engine->input_size = input_size(model);
+    engine->input_size = fn_tensor_size(&model->network.tensors[0]);
     size_t batch = (size_t)chosen.max_batch;
     engine->input = malloc(batch * engine->input_size);
     engine->accumulators =

@@ -11,10 +11,6 @@
 #include "engine/safetensors.h"
 #include "engine/sha256.h"
 
-static size_t kernel_size(const struct fn_layer *layer) {
-    return (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in_channels;
-}
-
 void fn_channel_describe(const struct fn_network *network, const int8_t *tensor_frac_bits,
                          const struct fn_params *params, int layer, int output_channel,
                          struct fn_channel *ret_channel) {
@@ -22,8 +18,8 @@ void fn_channel_describe(const struct fn_network *network, const int8_t *tensor_
     const struct fn_tensor *in = &network->tensors[l->input];
     int f_acc = tensor_frac_bits[l->input] + params->frac_bits[output_channel];
     *ret_channel = (struct fn_channel){
-        .weights = params->weights + (size_t)output_channel * kernel_size(l),
-        .n_weights = kernel_size(l),
+        .weights = params->weights + (size_t)output_channel * fn_layer_kernel_size(l),
+        .n_weights = fn_layer_kernel_size(l),
         .bias = params->bias[output_channel],
         .input_signed = in->is_signed,
         .positions = l->op == FN_OP_HEAD ? in->height * in->width : 1,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * model_check.h -- private to engine/: what must hold before a model may compute. */
+ * model_check.h -- what must hold before a model may compute. */
 #ifndef FN_MODEL_CHECK_H
 #define FN_MODEL_CHECK_H
 

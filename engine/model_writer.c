@@ -18,8 +18,7 @@ FN_DEFINE_CLEANUP(struct fn_model_draft *, fn_model_draft_free)
 FN_DEFINE_CLEANUP(struct fn_engine *, fn_engine_close)
 
 static size_t n_weights(const struct fn_layer *layer) {
-    return (size_t)layer->out_channels * (size_t)layer->kernel_h * (size_t)layer->kernel_w *
-           (size_t)layer->in_channels;
+    return (size_t)layer->out_channels * fn_layer_kernel_size(layer);
 }
 
 fn_status fn_model_draft_new(const struct fn_network *network, struct fn_model_draft **ret_draft,

@@ -11,6 +11,7 @@
 #define FN_NETWORK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/status.h"
@@ -74,6 +75,16 @@ FN_MUST fn_status fn_network_build(const struct fn_shapes *shapes, struct fn_net
 
 /* Multiply-accumulates of one layer for one picture (0 for a pool). */
 int64_t fn_layer_macs(const struct fn_network *network, const struct fn_layer *layer);
+
+/* Values of one picture's tensor: height * width * channels. */
+static inline size_t fn_tensor_size(const struct fn_tensor *tensor) {
+    return (size_t)tensor->height * (size_t)tensor->width * (size_t)tensor->channels;
+}
+
+/* Weights of one output channel: kernel_h * kernel_w * in_channels. */
+static inline size_t fn_layer_kernel_size(const struct fn_layer *layer) {
+    return (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in_channels;
+}
 
 /* Index of the tensor of that name, or -1. */
 int fn_network_find_tensor(const struct fn_network *network, const char *name);

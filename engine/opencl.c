@@ -292,9 +292,7 @@ static fn_status opencl_run(void *state, const int8_t *input, int n, int32_t *re
 /* One run of an empty picture: compilers that finish their work at the first launch do it now, and
  * a device that cannot run the kernels fails here and not at the first request. */
 static fn_status warm_up(struct opencl *o, struct fn_error *err) {
-    const struct fn_tensor *t = &o->model->network.tensors[0];
-    FN_CLEANUP_FREE int8_t *input =
-        calloc((size_t)t->height * (size_t)t->width, (size_t)t->channels);
+    FN_CLEANUP_FREE int8_t *input = calloc(fn_tensor_size(&o->model->network.tensors[0]), 1);
     if (!input) return fn_fail(err, FN_NO_MEMORY, "no memory for a first run");
     return opencl_run(o, input, 1, NULL, err);
 }

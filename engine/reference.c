@@ -39,8 +39,7 @@ static void run_conv(const struct fn_model *model, int index, int8_t *const *ten
     const struct fn_tensor *out = &model->network.tensors[layer->output];
     const struct fn_params *params = &model->params[index];
     const int8_t *residual = layer->residual >= 0 ? tensors[layer->residual] : NULL;
-    size_t kernel_size =
-        (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in_channels;
+    size_t kernel_size = fn_layer_kernel_size(layer);
     for (int oc = 0; oc < layer->out_channels; oc++) {
         const int8_t *weights = params->weights + (size_t)oc * kernel_size;
         int s = fn_model_shift(model, index, oc);
@@ -123,8 +122,7 @@ struct reference {
 };
 
 static size_t tensor_size(const struct fn_model *model, int tensor) {
-    const struct fn_tensor *t = &model->network.tensors[tensor];
-    return (size_t)t->height * (size_t)t->width * (size_t)t->channels;
+    return fn_tensor_size(&model->network.tensors[tensor]);
 }
 
 static void reference_close(void *state) {

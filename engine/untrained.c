@@ -106,7 +106,7 @@ static int he_frac_bits(int64_t fan_in) {
 
 static void fill_weights(struct fn_model_draft *draft, int layer, struct fn_prng *prng) {
     const struct fn_layer *l = &draft->network.layers[layer];
-    size_t kernel_size = (size_t)l->kernel_h * (size_t)l->kernel_w * (size_t)l->in_channels;
+    size_t kernel_size = fn_layer_kernel_size(l);
     /* Up-projections are scaled by 0.10...0.20 in the real network: three bits. */
     int f = he_frac_bits((int64_t)kernel_size) + (l->residual >= 0 ? 3 : 0);
     for (int oc = 0; oc < l->out_channels; oc++) {
@@ -137,10 +137,6 @@ struct trial {
     int8_t *tensors[FN_MAX_TENSORS];
 };
 
-static size_t tensor_size(const struct fn_tensor *t) {
-    return (size_t)t->height * (size_t)t->width * (size_t)t->channels;
-}
-
 /* Whether every channel of every layer that writes `tensor` obeys the limits. */
 static bool writers_fit(const struct trial *trial, int tensor) {
     const struct fn_network *net = &trial->draft->network;
@@ -161,7 +157,7 @@ static bool try_frac_bits(struct trial *trial, int tensor, int f) {
     for (int i = 0; i < net->n_layers; i++)
         if (net->layers[i].output == tensor)
             fn_reference_layer(trial->view, i, trial->tensors, NULL);
-    size_t size = tensor_size(&net->tensors[tensor]), saturated = 0;
+    size_t size = fn_tensor_size(&net->tensors[tensor]), saturated = 0;
     for (size_t i = 0; i < size; i++)
         saturated += trial->tensors[tensor][i] == 127 || trial->tensors[tensor][i] == -128;
     return saturated * 512 <= size;
@@ -208,7 +204,7 @@ static fn_status run_calibration(struct fn_model_draft *draft, uint64_t seed, st
     FN_CLEANUP_FREE uint8_t *crop = malloc(FN_CROP_SIZE);
     fn_status status = fn_model_draft_view(draft, &trial.view, err);
     for (int i = 0; i < draft->network.n_tensors && status == FN_OK; i++) {
-        trial.tensors[i] = calloc(tensor_size(&draft->network.tensors[i]), 1);
+        trial.tensors[i] = calloc(fn_tensor_size(&draft->network.tensors[i]), 1);
         if (!trial.tensors[i] || !crop) status = fn_fail(err, FN_NO_MEMORY, "no memory");
     }
     if (status == FN_OK) {

@@ -52,10 +52,6 @@ struct job {
     float *embeddings;          /* [n][embedding_size], first pass */
 };
 
-static size_t tensor_count(const struct fn_tensor *t) {
-    return (size_t)t->height * (size_t)t->width * (size_t)t->channels;
-}
-
 static fn_status forward(struct job *job, size_t picture, int worker, float *ret_embedding,
                          struct fn_error *err) {
     float *image = job->images + (size_t)worker * FN_CROP_SIZE;
@@ -71,7 +67,7 @@ static fn_status find_ranges(void *context, size_t picture, int worker, struct f
     for (int t = 0; t < job->network->n_tensors; t++) {
         const float *x = fn_float_run_tensor(job->runs[worker], t);
         struct range range = {0, 0};
-        for (size_t i = 0, n = tensor_count(&job->network->tensors[t]); i < n; i++) {
+        for (size_t i = 0, n = fn_tensor_size(&job->network->tensors[t]); i < n; i++) {
             if (!isfinite(x[i]))
                 return fn_fail(err, FN_BAD_SOURCE, "%s: an activation that is not finite",
                                job->network->tensors[t].name);
@@ -92,8 +88,8 @@ static fn_status find_errors(void *context, size_t picture, int worker, struct f
         double *errors = job->errors[picture * (size_t)job->network->n_tensors + (size_t)t];
         for (int k = 0; k < WINDOW; k++)
             errors[k] =
-                fn_calibrate_error(fn_float_run_tensor(job->runs[worker], t), tensor_count(tensor),
-                                   job->bases[t] + k, tensor->is_signed);
+                fn_calibrate_error(fn_float_run_tensor(job->runs[worker], t),
+                                   fn_tensor_size(tensor), job->bases[t] + k, tensor->is_signed);
     }
     return FN_OK;
 }

@@ -7,7 +7,7 @@
 #include <math.h>
 
 #include "engine/cleanup.h"
-#include "engine/limits.h"
+#include "engine/model_check.h"
 
 static void widen(struct fn_span *span, int value) {
     if (value < span->low) span->low = value;
@@ -15,20 +15,9 @@ static void widen(struct fn_span *span, int value) {
 }
 
 static double channel_bits(const struct fn_model *model, int index, int oc) {
-    const struct fn_layer *layer = &model->network.layers[index];
-    const struct fn_tensor *in = &model->network.tensors[layer->input];
-    size_t n = (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in_channels;
-    bool head = layer->op == FN_OP_HEAD, residual = layer->residual >= 0;
-    const struct fn_channel channel = {
-        .weights = model->params[index].weights + (size_t)oc * n,
-        .n_weights = n,
-        .bias = model->params[index].bias[oc],
-        .input_signed = in->is_signed,
-        .positions = head ? in->height * in->width : 1,
-        .shift = head ? 0 : fn_model_shift(model, index, oc),
-        .has_residual = residual,
-        .residual_shift = residual ? fn_model_residual_shift(model, index, oc) : 0,
-    };
+    struct fn_channel channel;
+    fn_channel_describe(&model->network, model->frac_bits, &model->params[index], index, oc,
+                        &channel);
     int64_t min, max;
     fn_channel_bounds(&channel, &min, &max);
     return log2(fmax(1, fmax((double)max, -(double)min)));
@@ -37,8 +26,7 @@ static double channel_bits(const struct fn_model *model, int index, int oc) {
 static void gather_layer(const struct fn_model *model, int index, struct fn_facts *facts) {
     const struct fn_layer *layer = &model->network.layers[index];
     facts->macs += fn_layer_macs(&model->network, layer);
-    facts->parameters += (int64_t)layer->out_channels *
-                         ((int64_t)layer->kernel_h * layer->kernel_w * layer->in_channels + 1);
+    facts->parameters += (int64_t)layer->out_channels * ((int64_t)fn_layer_kernel_size(layer) + 1);
     facts->convolutions += layer->op == FN_OP_CONV;
     for (int oc = 0; oc < layer->out_channels; oc++) {
         bool residual = layer->residual >= 0;

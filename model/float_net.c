@@ -23,14 +23,6 @@ struct fn_float_run {
     double *pooled;                 /* [channels] of the head's input, then [embedding], owned */
 };
 
-static size_t tensor_count(const struct fn_tensor *t) {
-    return (size_t)t->height * (size_t)t->width * (size_t)t->channels;
-}
-
-static size_t window_count(const struct fn_layer *layer) {
-    return (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in_channels;
-}
-
 /* A 1x1 convolution of stride 1 reads its input as it lies. */
 static bool is_dense(const struct fn_layer *layer) {
     return layer->kernel_h == 1 && layer->kernel_w == 1 && layer->stride == 1 &&
@@ -40,7 +32,7 @@ static bool is_dense(const struct fn_layer *layer) {
 static fn_status round_layer(struct fn_float_net *net, int index, const struct fn_source *source,
                              struct fn_error *err) {
     const struct fn_layer *layer = &net->network->layers[index];
-    size_t n = (size_t)layer->out_channels, count = n * window_count(layer);
+    size_t n = (size_t)layer->out_channels, count = n * fn_layer_kernel_size(layer);
     FN_CLEANUP_FREE double *weights = malloc(count * sizeof *weights);
     FN_CLEANUP_FREE double *bias = malloc(n * sizeof *bias);
     net->weights[index] = malloc(count * sizeof(float));
@@ -67,7 +59,7 @@ fn_status fn_float_net_new(const struct fn_network *network, const struct fn_sou
         if (status != FN_OK) return status;
         if (layer->op != FN_OP_CONV || is_dense(layer)) continue;
         const struct fn_tensor *out = &network->tensors[layer->output];
-        size_t count = (size_t)out->height * (size_t)out->width * window_count(layer);
+        size_t count = (size_t)out->height * (size_t)out->width * fn_layer_kernel_size(layer);
         if (count > net->columns_size) net->columns_size = count;
     }
     *ret_net = FN_TAKE(net);
@@ -91,7 +83,7 @@ fn_status fn_float_run_new(const struct fn_float_net *net, struct fn_float_run *
     const struct fn_network *network = net->network;
     size_t widest = (size_t)network->embedding_size;
     for (int i = 0; i < network->n_tensors; i++) {
-        run->tensors[i] = calloc(tensor_count(&network->tensors[i]), sizeof(float));
+        run->tensors[i] = calloc(fn_tensor_size(&network->tensors[i]), sizeof(float));
         if (!run->tensors[i])
             return fn_fail(err, FN_NO_MEMORY, "no memory for the float network's tensors");
         widest += (size_t)network->tensors[i].channels;
@@ -142,7 +134,7 @@ static void run_conv(struct fn_float_run *run, int index) {
     }
     size_t positions = (size_t)out->height * (size_t)out->width, stride = (size_t)out->channels;
     float *output = run->tensors[layer->output] + layer->output_offset;
-    fn_blas_product(positions, (size_t)layer->out_channels, window_count(layer), columns,
+    fn_blas_product(positions, (size_t)layer->out_channels, fn_layer_kernel_size(layer), columns,
                     run->net->weights[index], output, stride);
     const float *bias = run->net->bias[index];
     const float *residual =
@@ -208,7 +200,7 @@ fn_status fn_float_net_run(struct fn_float_run *run, const float *image, float *
                            struct fn_error *err) {
     const struct fn_network *network = run->net->network;
     double *values = run->pooled;
-    memcpy(run->tensors[0], image, tensor_count(&network->tensors[0]) * sizeof *image);
+    memcpy(run->tensors[0], image, fn_tensor_size(&network->tensors[0]) * sizeof *image);
     for (int i = 0; i < network->n_layers; i++) {
         const struct fn_layer *layer = &network->layers[i];
         switch (layer->op) {

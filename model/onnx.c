@@ -69,8 +69,7 @@ static void transpose(const struct fn_layer *layer, const double *from, float *t
 static fn_status add_parameters(struct builder *b, const struct fn_layer *layer,
                                 struct fn_onnx_node *node, struct fn_error *err) {
     size_t n = (size_t)layer->out_channels;
-    size_t count =
-        n * (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in_channels;
+    size_t count = n * fn_layer_kernel_size(layer);
     FN_CLEANUP_FREE double *folded = malloc((count + n) * sizeof *folded);
     float *weights = add_weights(b, layer->name, "weights", count);
     float *bias = add_weights(b, layer->name, "bias", n);

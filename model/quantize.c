@@ -119,7 +119,7 @@ static fn_status quantize_layer(void *context, size_t index, int worker, struct 
     const struct fn_layer *layer = &job->draft->network.layers[index];
     if (layer->op == FN_OP_POOL) return FN_OK;
     size_t channels = (size_t)layer->out_channels;
-    size_t n = (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in_channels;
+    size_t n = fn_layer_kernel_size(layer);
     FN_CLEANUP_FREE double *weights = malloc(channels * n * sizeof *weights);
     FN_CLEANUP_FREE double *bias = malloc(channels * sizeof *bias);
     if (!weights || !bias) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", layer->name);

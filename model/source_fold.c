@@ -113,8 +113,7 @@ fn_status fn_source_fold(const struct fn_source *source, const struct fn_layer *
         return fn_fail(err, FN_BAD_SOURCE, "%s: %s: shape does not fit %s", source->path,
                        kernel->origin, layer->name);
     int n = layer->out_channels;
-    size_t per_channel =
-        (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in_channels;
+    size_t per_channel = fn_layer_kernel_size(layer);
     FN_CLEANUP_FREE double *scale = calloc((size_t)n, sizeof *scale);
     if (!scale) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", source->path);
     bool scaled = layer->residual >= 0 && !source->residual_scale_folded;

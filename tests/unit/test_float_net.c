@@ -40,7 +40,8 @@ static void check_single(const struct fn_network *network, uint64_t seed) {
     struct fn_float_run *run = NULL;
     assert_ok(fn_float_net_new(network, source, &net, &err), err);
     assert_ok(fn_float_run_new(net, &run, &err), err);
-    size_t n_in = values_of(&network->tensors[0]), n_out = values_of(&network->tensors[1]);
+    size_t n_in = fn_tensor_size(&network->tensors[0]),
+           n_out = fn_tensor_size(&network->tensors[1]);
     struct fn_prng prng = {seed + 1};
     double *tensors[FN_MAX_TENSORS] = {calloc(n_in, sizeof(double))};
     float *image = calloc(n_in, sizeof *image);

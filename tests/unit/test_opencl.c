@@ -43,8 +43,7 @@ static struct fn_engine *open_engine(const struct fn_model *model, const char *d
 }
 
 static size_t tensor_size(const struct fn_model *model, int tensor) {
-    const struct fn_tensor *t = &model->network.tensors[tensor];
-    return (size_t)t->height * (size_t)t->width * (size_t)t->channels;
+    return fn_tensor_size(&model->network.tensors[tensor]);
 }
 
 static void fill_input(struct small_network *net, enum fill fill, int8_t *input, size_t size) {

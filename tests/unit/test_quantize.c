@@ -271,8 +271,8 @@ static void calibration_chooses_as_the_rules_say(void **state) {
         if (t == pool) continue;
         const float *pictures[N];
         for (int p = 0; p < N; p++) pictures[p] = fn_float_run_tensor(runs[p], t);
-        int best =
-            naive_best(pictures, N, values_of(&network->tensors[t]), network->tensors[t].is_signed);
+        int best = naive_best(pictures, N, fn_tensor_size(&network->tensors[t]),
+                              network->tensors[t].is_signed);
         n_spoken += best != FN_FRAC_X_MIN;
         if (best == FN_FRAC_X_MIN) best = FN_FRAC_SILENT;
         if (one.frac_bits[t] != best)

@@ -64,10 +64,6 @@ static inline struct fn_source *random_source(const struct fn_network *network, 
     return source;
 }
 
-static inline size_t values_of(const struct fn_tensor *t) {
-    return (size_t)t->height * (size_t)t->width * (size_t)t->channels;
-}
-
 /* One output of a convolution, before the residual. */
 static inline double naive_sum(const struct fn_layer *layer, const struct fn_tensor *in,
                                const double *input, const double *weights, int y, int x) {
@@ -123,7 +119,7 @@ static inline void naive_pool(const struct fn_network *network, const struct fn_
 static inline void naive_run(const struct fn_network *network, const struct fn_source *source,
                              double **tensors, double *ret_head) {
     for (int t = 1; t < network->n_tensors; t++)
-        tensors[t] = calloc(values_of(&network->tensors[t]), sizeof **tensors);
+        tensors[t] = calloc(fn_tensor_size(&network->tensors[t]), sizeof **tensors);
     for (int i = 0; i < network->n_layers; i++) {
         const struct fn_layer *layer = &network->layers[i];
         if (layer->op == FN_OP_POOL) {
