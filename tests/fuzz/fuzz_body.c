@@ -43,9 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct fn_http_request request = {.body_size = size - (size_t)(line2 + 1 - data)};
     struct fn_error err;
     struct fn_body *body;
-    request.target = strndup((const char *)data, (size_t)(line1 - data));
+    request.target = calloc(1, (size_t)(line1 - data) + 1);
     request.body = malloc(request.body_size + 1);
     if (!request.target || !request.body) abort();
+    memcpy(request.target, data, (size_t)(line1 - data));
     memcpy(request.body, line2 + 1, request.body_size);
     request.headers[0] = (struct fn_http_header){"Content-Type", (const char *)line1 + 1, 12,
                                                  (size_t)(line2 - line1 - 1)};
