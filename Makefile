@@ -32,9 +32,9 @@ ENGINE_LIBS := -ljansson -lnettle -lOpenCL -ljpeg -lspng -lwebp -lwebpdemux -lm
 MODEL_LIBS  := -lopenblas -lprotobuf-c
 DAEMON_LIBS := -lmicrohttpd
 
-ENGINE_SRC := $(wildcard engine/*.c)
-MODEL_SRC  := $(wildcard model/*.c)
-DAEMON_SRC := $(wildcard daemon/*.c)
+ENGINE_SRC := $(wildcard engine/*.c engine/*/*.c)
+MODEL_SRC  := $(wildcard model/*.c model/*/*.c)
+DAEMON_SRC := $(wildcard daemon/*.c daemon/*/*.c)
 KERNELS    := $(wildcard kernels/*.cl kernels/*.h)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 
@@ -52,7 +52,7 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
 
 # gcc vectorises these loops from -O3 on only; integers, so no bit changes.
-$(BUILD)/engine/resize.o: CFLAGS += -O3
+$(BUILD)/engine/picture/resize.o: CFLAGS += -O3
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -78,7 +78,7 @@ $(BUILD)/gen/onnx.pb-c.c: /usr/include/onnx/onnx.proto
 $(BUILD)/gen/onnx.pb-c.o: $(BUILD)/gen/onnx.pb-c.c
 	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -w -c $< -o $@
 $(BUILD)/gen/onnx.pb-c.h: $(BUILD)/gen/onnx.pb-c.c
-$(call objs,model/onnx_file.c): $(BUILD)/gen/onnx.pb-c.h
+$(call objs,model/onnx/onnx_file.c): $(BUILD)/gen/onnx.pb-c.h
 
 $(BUILD)/facenetd: $(call objs,daemon/main.c) $(BUILD)/libdaemon.a $(BUILD)/libengine.a
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(DAEMON_LIBS) $(ENGINE_LIBS)
@@ -130,7 +130,8 @@ pytest: all $(VENV)/.made ## run the Python tests: T=tests/http chooses some
 # ---- lint and format ----------------------------------------------------------------------------
 
 C_SRC    := $(ENGINE_SRC) $(MODEL_SRC) $(DAEMON_SRC) $(wildcard clients/c/*.c tests/*/*.c)
-C_HDR    := $(wildcard engine/*.h model/*.h daemon/*.h kernels/*.h clients/c/*.h tests/*/*.h)
+C_HDR    := $(foreach room,engine model daemon,$(wildcard $(room)/*.h $(room)/*/*.h)) \
+            $(wildcard kernels/*.h clients/c/*.h tests/*/*.h)
 C_FORMAT := $(C_SRC) $(C_HDR) $(wildcard kernels/*.cl)
 SHELL_SRC := $(wildcard scripts/*.sh) .ci/run
 TIDIED   := $(C_SRC:%=build/lint/%.tidy)

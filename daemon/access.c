@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "daemon/request.h"
+#include "daemon/http/request.h"
 
 /* Length of the host in "host", "host:port" or "[v6]:port". */
 static size_t host_size(const char *authority, size_t size) {

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "daemon/config.h"
-#include "daemon/http.h"
+#include "daemon/http/http.h"
 #include "engine/status.h"
 
 struct fn_access {

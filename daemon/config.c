@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/json.h"
+#include "daemon/api/json.h"
 #include "engine/cleanup.h"
 #include "engine/file.h"
 

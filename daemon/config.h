@@ -12,7 +12,7 @@
 
 #include "daemon/log.h"
 #include "engine/engine.h"
-#include "engine/picture.h"
+#include "engine/picture/picture.h"
 #include "engine/status.h"
 
 #define FN_CONFIG_PATH       "/etc/facenetd/facenetd.conf"

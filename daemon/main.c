@@ -16,12 +16,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/api/routes.h"
 #include "daemon/clock.h"
 #include "daemon/config.h"
-#include "daemon/http.h"
-#include "daemon/listen.h"
+#include "daemon/http/http.h"
+#include "daemon/http/listen.h"
 #include "daemon/log.h"
-#include "daemon/routes.h"
 #include "daemon/service.h"
 #include "engine/version.h"
 

@@ -2,9 +2,9 @@
  *
  * model_writer.h -- make a model file out of quantized parameters.
  *
- * The draft is filled by the quantizer (model/quantize.c) or by fn_untrained_draft(); writing
- * proves the limits, runs the golden picture through the reference engine, and computes digests and
- * id. */
+ * The draft is filled by the quantizer (model/quantize/quantize.c) or by fn_untrained_draft();
+ * writing proves the limits, runs the golden picture through the reference engine, and computes
+ * digests and id. */
 #ifndef FN_MODEL_WRITER_H
 #define FN_MODEL_WRITER_H
 

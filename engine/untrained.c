@@ -10,7 +10,7 @@
 #include "engine/fixed.h"
 #include "engine/golden.h"
 #include "engine/model_writer.h"
-#include "engine/picture.h"
+#include "engine/picture/picture.h"
 #include "engine/preprocess.h"
 #include "engine/prng.h"
 #include "engine/reference.h"

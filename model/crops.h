@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "engine/picture.h"
-#include "model/paths.h"
-#include "model/progress.h"
+#include "engine/picture/picture.h"
+#include "model/commands/paths.h"
+#include "model/commands/progress.h"
 
 /* How a picture becomes a crop until faces can be detected. */
 enum fn_crop_mode {

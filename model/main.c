@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "engine/version.h"
-#include "model/command.h"
-#include "model/interrupt.h"
+#include "model/commands/command.h"
+#include "model/commands/interrupt.h"
 
 static const struct fn_command *const commands[] = {
     &fn_command_quantize,  &fn_command_evaluate, &fn_command_onnx,

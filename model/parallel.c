@@ -7,7 +7,7 @@
 #include <sched.h>
 #include <stdbool.h>
 
-#include "model/interrupt.h"
+#include "model/commands/interrupt.h"
 
 struct pool {
     size_t n;

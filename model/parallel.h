@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "engine/status.h"
-#include "model/progress.h"
+#include "model/commands/progress.h"
 
 #define FN_MAX_THREADS 64
 

@@ -4,7 +4,7 @@
 # Usage: embed-kernels.sh FILE... > kernel_sources.c
 set -eu
 echo '/* Made by scripts/embed-kernels.sh from kernels/; do not edit. */'
-echo '#include "engine/kernel_sources.h"'
+echo '#include "engine/opencl/kernel_sources.h"'
 n=0
 for f in "$@"; do
     printf 'static const char text_%d[] = {' $n

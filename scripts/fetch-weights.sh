@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Download the trained FaceNet weights (512-d, float32, 266 .npy files, 94 MB), pinned twice: the URL
-# names a commit, and every file's sha256 is in model/facenet-512.sha256.
+# names a commit, and every file's sha256 is in model/sources/facenet-512.sha256.
 # Usage: fetch-weights.sh DIRECTORY
 #
 # DIRECTORY appears only whole and verified: files arrive in DIRECTORY.partial, which is renamed at
@@ -15,7 +15,7 @@ set -euo pipefail
 commit=bd8cc3cdd52257f4e3dc0fa95044a5e8bf118a3a
 base=https://raw.githubusercontent.com/BruceDai/test-data/$commit/models/facenet_nhwc/weights
 base=${FACENET_WEIGHTS_URL:-$base}
-digests=$(cd "$(dirname "$0")/.." && pwd)/model/facenet-512.sha256
+digests=$(cd "$(dirname "$0")/.." && pwd)/model/sources/facenet-512.sha256
 
 if [ $# -ne 1 ] || [ -z "$1" ]; then
     echo "usage: fetch-weights.sh DIRECTORY" >&2

@@ -26,14 +26,14 @@ MAY_INCLUDE = {
 # Foreign library -> its headers, and the only file that may include them. tests/ are exempt: they
 # make inputs with the very libraries whose adapters they check.
 ADAPTERS = {
-    "libmicrohttpd": (r"microhttpd\.h", "daemon/http.c"),
-    "OpenCL": (r"CL/.*", "engine/cl.c"),
-    "libjpeg": (r"(jpeglib|jerror|jmorecfg|jconfig|turbojpeg)\.h", "engine/picture_jpeg.c"),
-    "libspng": (r"spng\.h", "engine/picture_png.c"),
-    "libwebp": (r"webp/.*", "engine/picture_webp.c"),
+    "libmicrohttpd": (r"microhttpd\.h", "daemon/http/http.c"),
+    "OpenCL": (r"CL/.*", "engine/opencl/cl.c"),
+    "libjpeg": (r"(jpeglib|jerror|jmorecfg|jconfig|turbojpeg)\.h", "engine/picture/jpeg.c"),
+    "libspng": (r"spng\.h", "engine/picture/png.c"),
+    "libwebp": (r"webp/.*", "engine/picture/webp.c"),
     "nettle": (r"nettle/.*", "engine/sha256.c"),
-    "OpenBLAS": (r"(.*/)?(cblas|lapacke|f77blas|openblas_config)\.h", "model/blas.c"),
-    "protobuf-c": (r"(protobuf-c/.*|(.*/)?[\w.-]+\.pb-c\.h)", "model/onnx_file.c"),
+    "OpenBLAS": (r"(.*/)?(cblas|lapacke|f77blas|openblas_config)\.h", "model/quantize/blas.c"),
+    "protobuf-c": (r"(protobuf-c/.*|(.*/)?[\w.-]+\.pb-c\.h)", "model/onnx/onnx_file.c"),
 }
 
 # jansson is a data type that several files may speak; cmocka belongs to tests/.

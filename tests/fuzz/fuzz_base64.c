@@ -2,7 +2,7 @@
  *
  * fuzz_base64.c -- any bytes as base64 or a data URI. What decodes must encode to the same again.
  */
-#include "daemon/base64.h"
+#include "daemon/api/base64.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  * fuzz_body.c -- any request to a route that takes everything: the first line is the target, the
  * second the Content-Type, the rest the body. Reaches query, options, JSON, multipart, data URIs
  * and embeddings. */
-#include "daemon/body.h"
-#include "daemon/embedding.h"
+#include "daemon/api/body.h"
+#include "daemon/api/embedding.h"
 
 #include <math.h>
 #include <stdlib.h>

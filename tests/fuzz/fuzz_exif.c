@@ -3,7 +3,7 @@
  * fuzz_exif.c -- any bytes as an EXIF block; whatever they say, the answer is an orientation. */
 #include <stdint.h>
 
-#include "engine/exif.h"
+#include "engine/picture/exif.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

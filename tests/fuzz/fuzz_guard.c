@@ -3,7 +3,7 @@
  * fuzz_guard.c -- any header section. The input is lines "name:value" without white space around
  * the value, as libmicrohttpd hands them on; the first byte picks method and version. What passes
  * must be framed in exactly one way. */
-#include "daemon/guard.h"
+#include "daemon/http/guard.h"
 
 #include <stdlib.h>
 #include <string.h>

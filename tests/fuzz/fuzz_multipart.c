@@ -2,7 +2,7 @@
  *
  * fuzz_multipart.c -- any body as multipart/form-data; the first line is the Content-Type. Parts
  * must lie within the body, in order, apart from each other. */
-#include "daemon/multipart.h"
+#include "daemon/api/multipart.h"
 
 #include <stdlib.h>
 #include <string.h>

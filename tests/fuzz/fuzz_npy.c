@@ -2,7 +2,7 @@
  *
  * fuzz_npy.c -- any bytes as a .npy file. What parses must be readable at the end its strides name.
  */
-#include "model/npy.h"
+#include "model/sources/npy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "model/lfw.h"
+#include "model/evaluate/lfw.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

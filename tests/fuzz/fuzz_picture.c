@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/picture.h"
+#include "engine/picture/picture.h"
 
 #define MAX_PIXELS (1 << 20)
 

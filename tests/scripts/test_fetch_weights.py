@@ -2,7 +2,8 @@
 """scripts/fetch-weights.sh against a local HTTP server that behaves and misbehaves.
 
 The pinned digests belong to 94 MB that a test cannot have, so the script runs in a small copy of
-the tree whose model/facenet-512.sha256 lists files made here; all else is the script as it is.
+the tree whose model/sources/facenet-512.sha256 lists files made here; all else is the script as
+it is.
 """
 
 import hashlib
@@ -85,11 +86,11 @@ def server():
 @pytest.fixture
 def tree(tmp_path):
     """A checkout with the script and a digest list of FILES; no repository, no network."""
-    for folder in ("scripts", "model"):
-        (tmp_path / folder).mkdir()
+    for folder in ("scripts", "model/sources"):
+        (tmp_path / folder).mkdir(parents=True)
     shutil.copy(SCRIPT, tmp_path / "scripts")
     digests = [f"{hashlib.sha256(body).hexdigest()}  {name}\n" for name, body in FILES.items()]
-    (tmp_path / "model" / "facenet-512.sha256").write_text("".join(digests))
+    (tmp_path / "model" / "sources" / "facenet-512.sha256").write_text("".join(digests))
     return tmp_path
 
 

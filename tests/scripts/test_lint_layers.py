@@ -198,7 +198,7 @@ def test_the_whole_tree_is_read_from_git_and_counted(tmp_path):
     clean = run(sys.executable, SCRIPT)
     assert (clean.returncode, clean.stdout) == (0, "")
 
-    (tmp_path / "engine" / "bad.c").write_text(HEAD + '#include "daemon/http.h"\n')
+    (tmp_path / "engine" / "bad.c").write_text(HEAD + '#include "daemon/http/http.h"\n')
     assert run(sys.executable, SCRIPT).returncode == 0  # untracked: not ours yet
     run("git", "add", ".")
     bad = run(sys.executable, SCRIPT)

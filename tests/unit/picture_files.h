@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "engine/picture.h"
+#include "engine/picture/picture.h"
 
 #define PICTURES "tests/data/pictures/"
 #define WIDTH    48 /* of nearly all of them */

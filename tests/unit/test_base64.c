@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/base64.h"
+#include "daemon/api/base64.h"
 #include "tests/unit/support/cmocka_all.h"
 
 static void assert_decodes(const char *text, const char *expected) {

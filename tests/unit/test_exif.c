@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "engine/exif.h"
+#include "engine/picture/exif.h"
 
 #define BLOCK_SIZE 38 /* header, two entries, end */
 

@@ -6,8 +6,8 @@
 
 #include "engine/golden.h"
 #include "engine/model_writer.h"
-#include "model/embedder.h"
-#include "model/float_net.h"
+#include "model/evaluate/embedder.h"
+#include "model/quantize/float_net.h"
 #include "tests/unit/support/random_source.h"
 
 /* Sums of a few hundred products of about 1 in float32 differ from double by some 1e-6. */

@@ -3,7 +3,7 @@
  * test_guard.c -- header sections that must not get past the guard. */
 #include <string.h>
 
-#include "daemon/guard.h"
+#include "daemon/http/guard.h"
 #include "tests/unit/support/cmocka_all.h"
 
 #define MAX_LINES 4

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "model/lfw.h"
+#include "model/evaluate/lfw.h"
 #include "tests/unit/support/cmocka_all.h"
 #include "tests/unit/support/temporary.h"
 

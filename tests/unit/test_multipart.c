@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/multipart.h"
+#include "daemon/api/multipart.h"
 #include "tests/unit/support/cmocka_all.h"
 
 #define TYPE "multipart/form-data; boundary=AB"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/npy.h"
+#include "model/sources/npy.h"
 #include "tests/unit/support/cmocka_all.h"
 
 static unsigned char file[4096];

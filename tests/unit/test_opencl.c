@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
-#include "engine/kernel_sources.h"
 #include "engine/model_writer.h"
+#include "engine/opencl/kernel_sources.h"
 #include "tests/unit/support/cmocka_all.h"
 #include "tests/unit/support/small_network.h"
 #include "tests/unit/support/temporary.h"

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "daemon/options.h"
+#include "daemon/api/options.h"
 #include "tests/unit/support/cmocka_all.h"
 
 static struct fn_options fresh(void) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_patience.c -- the end of every phase of a connection. */
-#include "daemon/patience.h"
+#include "daemon/http/patience.h"
 
 #include "daemon/clock.h"
 #include "tests/unit/support/cmocka_all.h"

@@ -2,7 +2,7 @@
  *
  * test_picture.c -- PNG and WebP to exact pixels, orientation, limits, refusals and crops. JPEG's
  * own matters are in test_picture_jpeg.c, digests of whole crops in test_picture_golden.c. */
-#include "engine/picture_codec.h"
+#include "engine/picture/codec.h"
 #include "tests/unit/picture_files.h"
 
 /* ---- exact pixels ------------------------------------------------------------------------- */

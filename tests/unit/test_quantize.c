@@ -6,8 +6,8 @@
 
 #include "engine/fixed.h"
 #include "engine/golden.h"
-#include "model/calibrate.h"
-#include "model/quantize.h"
+#include "model/quantize/calibrate.h"
+#include "model/quantize/quantize.h"
 #include "tests/unit/support/random_source.h"
 
 /* Error of rounding to f fractional bits, clamped to low ... 127. */

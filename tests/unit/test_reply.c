@@ -5,10 +5,10 @@
 
 #include <math.h>
 
-#include "daemon/embedding.h"
-#include "daemon/json.h"
-#include "daemon/reply.h"
-#include "daemon/request.h"
+#include "daemon/api/embedding.h"
+#include "daemon/api/json.h"
+#include "daemon/http/reply.h"
+#include "daemon/http/request.h"
 #include "engine/prng.h"
 #include "tests/unit/support/cmocka_all.h"
 

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
+#include "engine/picture/resize.h"
 #include "engine/prng.h"
-#include "engine/resize.h"
 
 #define SIDE FN_CROP_SIDE
 

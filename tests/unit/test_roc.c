@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "model/facts.h"
-#include "model/roc.h"
-#include "model/roc_plot.h"
+#include "model/evaluate/roc.h"
+#include "model/evaluate/roc_plot.h"
+#include "model/quantize/facts.h"
 #include "tests/unit/support/cmocka_all.h"
 #include "tests/unit/support/temporary.h"
 

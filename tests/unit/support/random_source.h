@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "engine/prng.h"
-#include "model/source.h"
+#include "model/sources/source.h"
 #include "tests/unit/support/cmocka_all.h"
 
 static inline double random_between(struct fn_prng *prng, double low, double high) {

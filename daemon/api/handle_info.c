@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * handle_info.c -- GET /healthz, /readyz and /model: answered in the lane, without the device. */
+#include <jansson.h>
+
+#include "daemon/api/routes.h"
+#include "daemon/http/reply.h"
+#include "engine/preprocess.h"
+#include "engine/version.h"
+
+/* Alive: a lane turns. */
+void fn_handle_healthz(struct fn_service *service, struct fn_http_request *request) {
+    (void)service;
+    fn_reply_json(request, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+void fn_handle_readyz(struct fn_service *service, struct fn_http_request *request) {
+    struct fn_error err;
+    if (fn_service_check_ready(service, &err) == FN_OK)
+        fn_reply_json(request, 200, json_pack("{s:b}", "ready", 1));
+    else
+        fn_reply_problem(request, &err);
+}
+
+static json_t *operating_points(const struct fn_model *model) {
+    json_t *array = json_array();
+    for (int i = 0; array && i < model->n_operating_points; i++) {
+        const struct fn_operating_point *point = &model->operating_points[i];
+        json_t *object =
+            json_pack("{s:s, s:s, s:f, s:f, s:s, s:I}", "metric", point->metric, "crop",
+                      point->crop, "value", point->value, "far", point->far, "fitted_on",
+                      point->fitted_on, "pairs", (json_int_t)point->pairs);
+        if (json_array_append_new(array, object) == 0) continue;
+        json_decref(array);
+        return NULL;
+    }
+    return array;
+}
+
+void fn_handle_model(struct fn_service *service, struct fn_http_request *request) {
+    const struct fn_model *model = service->model;
+    const struct fn_engine_description *engine = &service->engine_description;
+    const struct fn_config *config = service->config;
+    json_t *device = json_pack("{s:s, s:s, s:s, s:s, s:s}", "backend", engine->backend,
+                               "kernel_family", engine->kernel_family, "platform", engine->platform,
+                               "device", engine->device, "driver", engine->driver);
+    json_t *limits = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I}", "max_batch", (json_int_t)config->max_batch, "max_body",
+        (json_int_t)config->max_body, "max_pixels", (json_int_t)config->max_pixels, "max_faces",
+        (json_int_t)config->max_faces, "max_pictures", (json_int_t)config->max_pictures,
+        "deadline_ms", (json_int_t)config->deadline_ms);
+    fn_reply_json(request, 200,
+                  json_pack("{s:s, s:s, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "model",
+                            model->id, "crop", FN_CROP_WHOLE, "untrained", model->untrained,
+                            "embedding_size", model->network.embedding_size, "preprocessing",
+                            fn_preprocessing_name(model->preprocessing), "source", model->source,
+                            "backend", engine->label, "device", device, "operating_points",
+                            operating_points(model), "limits", limits, "version", FN_VERSION));
+}

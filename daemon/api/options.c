@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * options.c -- see options.h. */
+#include "daemon/api/options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cleanup.h"
+
+#define MAX_VALUE 32 /* characters of the longest value there is, with its NUL */
+
+static fn_status no_detector(const char *name, struct fn_error *err) {
+    return fn_fail(err, FN_BAD_OPTION,
+                   "%s: needs a face detector, and this model has none: every picture is taken as "
+                   "the crop (align=none)",
+                   name);
+}
+
+static fn_status set_align(struct fn_options *options, const char *value, struct fn_error *err) {
+    (void)options;
+    if (strcmp(value, "none") != 0) return no_detector("align", err);
+    return FN_OK;
+}
+
+static fn_status set_face(struct fn_options *options, const char *value, struct fn_error *err) {
+    (void)options;
+    if (strcmp(value, "largest") != 0 && strcmp(value, "center") != 0 && strcmp(value, "only") != 0)
+        return fn_fail(err, FN_BAD_OPTION, "face: expected largest, center or only");
+    return no_detector("face", err);
+}
+
+static fn_status parse_count(const char *name, const char *value, int most, int *ret_count,
+                             struct fn_error *err) {
+    char *end;
+    long count = value[0] >= '0' && value[0] <= '9' ? strtol(value, &end, 10) : 0;
+    if (count < 1 || *end || count > most)
+        return fn_fail(err, FN_BAD_OPTION, "%s: expected a whole number within 1...%d", name, most);
+    *ret_count = (int)count;
+    return FN_OK;
+}
+
+static fn_status set_max_faces(struct fn_options *options, const char *value,
+                               struct fn_error *err) {
+    return parse_count("max_faces", value, options->most_faces, &options->max_faces, err);
+}
+
+static fn_status set_min_face(struct fn_options *options, const char *value, struct fn_error *err) {
+    int pixels;
+    (void)options;
+    fn_status status = parse_count("min_face", value, 65535, &pixels, err);
+    return status == FN_OK ? no_detector("min_face", err) : status;
+}
+
+static fn_status set_encoding(struct fn_options *options, const char *value, struct fn_error *err) {
+    if (strcmp(value, "float") == 0)
+        options->encoding = FN_ENCODING_FLOAT;
+    else if (strcmp(value, "base64") == 0)
+        options->encoding = FN_ENCODING_BASE64;
+    else
+        return fn_fail(err, FN_BAD_OPTION, "encoding: expected float or base64");
+    return FN_OK;
+}
+
+static fn_status set_far(struct fn_options *options, const char *value, struct fn_error *err) {
+    char *end = NULL;
+    bool plain = strspn(value, "0123456789.eE+-") == strlen(value);
+    double far = plain ? strtod(value, &end) : 0;
+    if (!plain || end == value || *end || !isfinite(far) || far <= 0 || far >= 1)
+        return fn_fail(err, FN_BAD_OPTION, "far: expected a false-accept rate between 0 and 1");
+    options->far = far;
+    return FN_OK;
+}
+
+static fn_status set_reject(struct fn_options *options, const char *value, struct fn_error *err) {
+    (void)options, (void)value;
+    return no_detector("reject", err);
+}
+
+static const struct entry {
+    const char *name;
+    enum fn_option option;
+    fn_status (*set)(struct fn_options *options, const char *value, struct fn_error *err);
+} entries[] = {
+    {"align", FN_OPTION_ALIGN, set_align},
+    {"face", FN_OPTION_FACE, set_face},
+    {"max_faces", FN_OPTION_MAX_FACES, set_max_faces},
+    {"min_face", FN_OPTION_MIN_FACE, set_min_face},
+    {"encoding", FN_OPTION_ENCODING, set_encoding},
+    {"far", FN_OPTION_FAR, set_far},
+    {"reject", FN_OPTION_REJECT, set_reject},
+};
+
+static const struct entry *find(const struct fn_options *options, const char *name, size_t size) {
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
+        if (strlen(entries[i].name) == size && memcmp(entries[i].name, name, size) == 0)
+            return options->allowed & entries[i].option ? &entries[i] : NULL;
+    return NULL;
+}
+
+/* A client's name may stand in our text when it cannot do harm there. */
+static const char *printable(const char *name, size_t size, char ret_name[MAX_VALUE]) {
+    static const char harmless[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
+    bool plain = size > 0 && size < MAX_VALUE;
+    for (size_t i = 0; plain && i < size; i++)
+        plain = memchr(harmless, name[i], sizeof harmless - 1) != NULL;
+    (void)snprintf(ret_name, MAX_VALUE, "%.*s", plain ? (int)size : 11, plain ? name : "that name");
+    return ret_name;
+}
+
+static fn_status set(struct fn_options *options, const struct entry *entry, const char *value,
+                     size_t size, struct fn_error *err) {
+    char text[MAX_VALUE];
+    if (options->given & entry->option)
+        return fn_fail(err, FN_BAD_OPTION, "%s: given twice", entry->name);
+    if (size == 0 || size >= sizeof text || memchr(value, '\0', size))
+        return fn_fail(err, FN_BAD_OPTION, "%s: value has %zu characters, expected 1 to %zu",
+                       entry->name, size, sizeof text - 1);
+    memcpy(text, value, size);
+    text[size] = '\0';
+    fn_status status = entry->set(options, text, err);
+    if (status == FN_OK) options->given |= entry->option;
+    return status;
+}
+
+fn_status fn_options_set(struct fn_options *options, const char *name, size_t name_size,
+                         const char *value, size_t value_size, struct fn_error *err) {
+    const struct entry *entry = find(options, name, name_size);
+    char shown[MAX_VALUE];
+    if (!entry)
+        return fn_fail(err, FN_UNKNOWN_OPTION, "%s: this route takes no such option or field",
+                       printable(name, name_size, shown));
+    return set(options, entry, value, value_size, err);
+}
+
+fn_status fn_options_set_json(struct fn_options *options, const char *name, const json_t *value,
+                              struct fn_error *err) {
+    const struct entry *entry = find(options, name, strlen(name));
+    char number[64], shown[MAX_VALUE];
+    if (!entry)
+        return fn_fail(err, FN_UNKNOWN_MEMBER, "%s: this route takes no such member",
+                       printable(name, strlen(name), shown));
+    if (json_is_string(value))
+        return set(options, entry, json_string_value(value), json_string_length(value), err);
+    if (json_is_integer(value))
+        (void)snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        (void)snprintf(number, sizeof number, "%.17g", json_real_value(value));
+    else
+        return fn_fail(err, FN_BAD_OPTION, "%s: expected a string or a number", entry->name);
+    return set(options, entry, number, strlen(number), err);
+}
+
+static int hex(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Percent decoding in place; false when a '%' is not followed by two hex digits. */
+static bool decode(char *text, size_t *size) {
+    size_t used = 0;
+    for (size_t i = 0; i < *size; i++) {
+        if (text[i] != '%') {
+            if (text[i] == '+') text[i] = ' ';
+            text[used++] = text[i];
+            continue;
+        }
+        if (*size - i < 3 || hex(text[i + 1]) < 0 || hex(text[i + 2]) < 0) return false;
+        text[used++] = (char)(hex(text[i + 1]) << 4 | hex(text[i + 2]));
+        i += 2;
+    }
+    *size = used;
+    return true;
+}
+
+fn_status fn_options_set_query(struct fn_options *options, const char *query,
+                               struct fn_error *err) {
+    if (!query || !*query) return FN_OK;
+    FN_CLEANUP_FREE char *copy = strdup(query);
+    if (!copy) return fn_fail(err, FN_NO_MEMORY, "no memory for the query");
+    for (char *next = copy; next;) {
+        char *name = next, *ampersand = strchr(next, '&');
+        size_t size = ampersand ? (size_t)(ampersand - name) : strlen(name);
+        next = ampersand ? ampersand + 1 : NULL;
+        char *equals = memchr(name, '=', size);
+        size_t name_size = equals ? (size_t)(equals - name) : size;
+        char *value = equals ? equals + 1 : name + size;
+        size_t value_size = (size_t)(name + size - value);
+        if (!decode(name, &name_size) || !decode(value, &value_size))
+            return fn_fail(err, FN_BAD_OPTION, "query: '%%' is not followed by two hex digits");
+        fn_status status = fn_options_set(options, name, name_size, value, value_size, err);
+        if (status != FN_OK) return status;
+    }
+    return FN_OK;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * routes.c -- see routes.h. All of it runs in lanes and none of it blocks. */
+#include "daemon/api/routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/clock.h"
+#include "daemon/http/reply.h"
+#include "daemon/http/request.h"
+#include "daemon/log.h"
+
+static const struct fn_route routes[] = {
+    {"/embed", FN_HTTP_POST, NULL, fn_handle_embed},
+    {"/distance", FN_HTTP_POST, NULL, fn_handle_distance},
+    {"/model", FN_HTTP_GET, fn_handle_model, NULL},
+    {"/healthz", FN_HTTP_GET, fn_handle_healthz, NULL},
+    {"/readyz", FN_HTTP_GET, fn_handle_readyz, NULL},
+};
+
+/* The path of a target: no query, no "http://authority" before it, no "/v1". Paths of ours need no
+ * percent-encoding, so an encoded one is none of ours. */
+static const char *find_path(const char *target, size_t *ret_size) {
+    if (strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0) {
+        const char *slash = strchr(target + 8, '/');
+        target = slash ? slash : "/";
+    }
+    if (strncmp(target, "/v1/", 4) == 0) target += 3;
+    *ret_size = strcspn(target, "?");
+    return target;
+}
+
+static bool takes(const struct fn_route *route, enum fn_http_method method) {
+    return route->method == method || (route->method == FN_HTTP_GET && method == FN_HTTP_HEAD) ||
+           method == FN_HTTP_OPTIONS;
+}
+
+static fn_status find_route(struct fn_http_request *request, struct fn_error *err) {
+    size_t size;
+    const char *path = find_path(request->target, &size);
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        const struct fn_route *route = &routes[i];
+        if (strlen(route->path) != size || memcmp(route->path, path, size) != 0) continue;
+        request->route = route;
+        const char *allow = route->method == FN_HTTP_GET ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+        if (request->method == FN_HTTP_OPTIONS || !takes(route, request->method))
+            fn_reply_header(request, "Allow", allow);
+        if (takes(route, request->method)) return FN_OK;
+        return fn_fail(err, FN_METHOD_NOT_ALLOWED, "%s takes %s", route->path, allow);
+    }
+    return fn_fail(err, FN_NOT_FOUND, "there is no such route here");
+}
+
+/* X-Timeout-Ms, or -1 when there is none. */
+static fn_status read_timeout(const struct fn_http_request *request, int64_t *ret_ms,
+                              struct fn_error *err) {
+    const struct fn_http_header *header = fn_request_find_header(request, "X-Timeout-Ms");
+    int64_t ms = 0;
+    *ret_ms = -1;
+    if (!header) return FN_OK;
+    bool ok = header->value_size > 0 && header->value_size <= 9;
+    for (size_t i = 0; ok && i < header->value_size; i++) {
+        ok = header->value[i] >= '0' && header->value[i] <= '9';
+        ms = ms * 10 + (header->value[i] - '0');
+    }
+    if (!ok || ms == 0)
+        return fn_fail(err, FN_BAD_REQUEST, "X-Timeout-Ms: expected milliseconds, 1...999999999");
+    *ret_ms = ms;
+    return FN_OK;
+}
+
+static fn_status admit(void *context, struct fn_http_request *request, struct fn_error *err) {
+    struct fn_service *service = context;
+    int64_t timeout_ms;
+    fn_status status = fn_access_check(&service->access, request, err);
+    if (status == FN_OK) status = find_route(request, err);
+    if (status == FN_OK) status = read_timeout(request, &timeout_ms, err);
+    return status;
+}
+
+static bool begin_work(struct fn_service *service, struct fn_http_request *request,
+                       const struct fn_route *route) {
+    struct fn_error err;
+    int64_t timeout_ms, at_once = service->config->max_queue;
+    if (read_timeout(request, &timeout_ms, &err) == FN_OK && timeout_ms > 0) {
+        int64_t sooner = fn_now_ns() + timeout_ms * FN_NS_PER_MS;
+        if (sooner < request->deadline_ns) request->deadline_ns = sooner;
+    }
+    if (atomic_fetch_add(&service->in_work, 1) >= at_once) {
+        (void)fn_fail(&err, FN_OVERLOADED, "%lld requests are in work already", (long long)at_once);
+        fn_reply_retry(request, &err, fn_batcher_wait_ms(service->batcher));
+    } else if (fn_call_begin(service, request, route->work, &err) == FN_OK) {
+        return false;
+    } else {
+        fn_reply_problem(request, &err);
+    }
+    atomic_fetch_sub(&service->in_work, 1);
+    return true;
+}
+
+static bool serve(void *context, struct fn_http_request *request) {
+    struct fn_service *service = context;
+    const struct fn_route *route = request->route;
+    if (request->method == FN_HTTP_OPTIONS) {
+        fn_reply_empty(request);
+        return true;
+    }
+    if (route->work) return begin_work(service, request, route);
+    route->reply(service, request);
+    return true;
+}
+
+static void log_done(void *context, const struct fn_http_request *request, bool delivered) {
+    static const char *const methods[] = {"GET", "HEAD", "POST", "OPTIONS", "other"};
+    const struct fn_route *route = request->route;
+    bool probe = route && route->reply && request->status == FN_OK;
+    (void)context;
+    fn_log(probe ? FN_LOG_DEBUG : FN_LOG_INFO,
+           "event=request id=%s method=%s route=%s status=%d code=%s ms=%.1f delivered=%s",
+           request->id, methods[request->method], route ? route->path : "-", request->reply.status,
+           fn_status_code(request->status), fn_ms(fn_now_ns() - request->arrived_ns),
+           delivered ? "yes" : "no");
+}
+
+struct fn_http_handlers fn_routes_handlers(struct fn_service *service) {
+    return (struct fn_http_handlers){
+        .context = service, .admit = admit, .serve = serve, .done = log_done};
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * listen.c -- see listen.h. */
+#include "daemon/http/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+
+static bool is_loopback(const struct sockaddr *address) {
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+        return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    }
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+    return address->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+/* "host:port" or "[v6]:port"; false when it is neither. */
+static bool split(const char *listen, char host[64], char port[8]) {
+    const char *colon = strrchr(listen, ':');
+    if (!colon || strlen(colon + 1) < 1 || strlen(colon + 1) > 5) return false;
+    if (strspn(colon + 1, "0123456789") != strlen(colon + 1)) return false;
+    if (strtol(colon + 1, NULL, 10) > 65535) return false; /* five digits at most */
+    size_t size = (size_t)(colon - listen);
+    if (size >= 2 && listen[0] == '[' && listen[size - 1] == ']') {
+        listen++;
+        size -= 2;
+    } else if (memchr(listen, ':', size)) {
+        return false;
+    }
+    if (size == 0 || size >= 64) return false;
+    memcpy(host, listen, size);
+    host[size] = '\0';
+    (void)snprintf(port, 8, "%s", colon + 1);
+    return true;
+}
+
+static fn_status note_address(struct fn_listener *listener, struct fn_error *err) {
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    char host[48], port[8];
+    if (getsockname(listener->fd, (struct sockaddr *)&address, &size) != 0 ||
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return fn_fail(err, FN_IO, "cannot read the address listened on");
+    (void)snprintf(listener->host, sizeof listener->host,
+                   address.ss_family == AF_INET6 ? "[%s]" : "%s", host);
+    listener->port = (int)strtol(port, NULL, 10);
+    return FN_OK;
+}
+
+static fn_status open_tcp(const char *listen, struct fn_listener *listener, struct fn_error *err) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    char host[64], port[8];
+    int one = 1;
+    if (!split(listen, host, port))
+        return fn_fail(err, FN_USAGE, "listen \"%.80s\": expected host:port or unix:/path", listen);
+    int error = getaddrinfo(host, port, &hints, &found);
+    if (error) return fn_fail(err, FN_IO, "listen %s: %s", listen, gai_strerror(error));
+    fn_status status = FN_OK;
+    if (!is_loopback(found->ai_addr)) {
+        status = fn_fail(err, FN_USAGE,
+                         "listen %s: is not a loopback address; without API keys only 127.0.0.1, "
+                         "[::1] and unix:/path are listened on",
+                         listen);
+    } else {
+        listener->fd =
+            socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+        if (listener->fd < 0 ||
+            setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+            bind(listener->fd, found->ai_addr, found->ai_addrlen) != 0)
+            status = fn_fail(err, FN_IO, "listen %s: %s", listen, strerror(errno));
+    }
+    freeaddrinfo(found);
+    return status == FN_OK ? note_address(listener, err) : status;
+}
+
+/* A socket left behind by a killed process is in nobody's way. */
+static void remove_stale(const struct sockaddr_un *address) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return;
+    if (connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
+        errno == ECONNREFUSED)
+        (void)unlink(address->sun_path);
+    (void)close(fd);
+}
+
+static fn_status open_unix(const char *path, struct fn_listener *listener, struct fn_error *err) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (path[0] != '/' || strlen(path) >= sizeof address.sun_path)
+        return fn_fail(err, FN_USAGE,
+                       "listen unix:%.80s: expected an absolute path of at most %zu "
+                       "characters",
+                       path, sizeof address.sun_path - 1);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    remove_stale(&address);
+    listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener->fd < 0 ||
+        bind(listener->fd, (const struct sockaddr *)&address, sizeof address) != 0)
+        return fn_fail(err, FN_IO, "listen unix:%s: %s", path, strerror(errno));
+    memcpy(listener->path, path, strlen(path) + 1);
+    listener->is_unix = true;
+    (void)snprintf(listener->host, sizeof listener->host, "localhost");
+    if (chmod(path, 0660) != 0)
+        return fn_fail(err, FN_IO, "listen unix:%s: %s", path, strerror(errno));
+    return FN_OK;
+}
+
+fn_status fn_listener_open(const char *listen, struct fn_listener *ret_listener,
+                           struct fn_error *err) {
+    struct fn_listener listener = {.fd = -1};
+    fn_status status = strncmp(listen, "unix:", 5) == 0 ? open_unix(listen + 5, &listener, err)
+                                                        : open_tcp(listen, &listener, err);
+    if (status == FN_OK)
+        *ret_listener = listener;
+    else
+        fn_listener_close(&listener);
+    return status;
+}
+
+fn_status fn_listener_start(const struct fn_listener *listener, struct fn_error *err) {
+    if (listen(listener->fd, BACKLOG) == 0) return FN_OK;
+    return fn_fail(err, FN_IO, "cannot listen: %s", strerror(errno));
+}
+
+void fn_listener_close(struct fn_listener *listener) {
+    if (listener->fd >= 0) (void)close(listener->fd);
+    listener->fd = -1;
+    if (listener->path[0]) (void)unlink(listener->path);
+    listener->path[0] = '\0';
+}

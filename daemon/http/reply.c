@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reply.c -- see reply.h. */
+#include "daemon/http/reply.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Served when there is not even memory to say so. */
+static const char out_of_memory[] = "{\"type\":\"about:blank\",\"title\":\"Out of memory\","
+                                    "\"status\":503,\"code\":\"overloaded\"}\n";
+
+#define RETRY_AFTER_MS_DEFAULT 1000L
+
+void fn_reply_header(struct fn_http_request *request, const char *name, const char *value) {
+    struct fn_http_reply *reply = &request->reply;
+    assert(reply->n_headers < FN_MAX_REPLY_HEADERS);
+    assert(strlen(value) < sizeof reply->headers[0].value);
+    reply->headers[reply->n_headers].name = name;
+    (void)snprintf(reply->headers[reply->n_headers].value, sizeof reply->headers[0].value, "%s",
+                   value);
+    reply->n_headers++;
+}
+
+static void set_body(struct fn_http_request *request, int http_status, const char *content_type,
+                     json_t *object) {
+    struct fn_http_reply *reply = &request->reply;
+    free(reply->body);
+    reply->body = NULL;
+    if (object && json_object_set_new(object, "request_id", json_string(request->id)) == 0)
+        reply->body = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(object);
+    size_t size = reply->body ? strlen(reply->body) : 0;
+    char *with_newline = reply->body ? realloc(reply->body, size + 1) : NULL;
+    if (with_newline) {
+        with_newline[size] = '\n'; /* in the NUL's place: friendly to terminals */
+        reply->body = with_newline;
+        reply->body_size = size + 1;
+        reply->status = http_status;
+        reply->content_type = content_type;
+        return;
+    }
+    free(reply->body);
+    reply->body = strdup(out_of_memory);
+    reply->body_size = reply->body ? sizeof out_of_memory - 1 : 0;
+    reply->status = fn_status_http(FN_NO_MEMORY);
+    reply->content_type = "application/problem+json";
+    request->status = FN_NO_MEMORY;
+}
+
+void fn_reply_json(struct fn_http_request *request, int http_status, json_t *object) {
+    request->status = FN_OK;
+    set_body(request, http_status, "application/json", object);
+}
+
+static json_t *problem(const struct fn_error *err) {
+    /* What went wrong inside is for the log: it may name files and drivers. */
+    bool inside = fn_status_http(err->status) == 500 || err->status == FN_NO_DEVICE ||
+                  err->status == FN_DEVICE_FAILED;
+    const char *detail = inside ? "see the server's log" : err->text;
+    return json_pack("{s:s, s:s, s:i, s:s%, s:s}", "type", "about:blank", "title",
+                     fn_status_title(err->status), "status", fn_status_http(err->status), "detail",
+                     detail, strlen(detail), "code", fn_status_code(err->status));
+}
+
+void fn_reply_retry(struct fn_http_request *request, const struct fn_error *err,
+                    long retry_after_ms) {
+    char seconds[24];
+    json_t *object = problem(err);
+    request->status = err->status;
+    if (object &&
+        json_object_set_new(object, "retry_after_ms", json_integer(retry_after_ms)) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    (void)snprintf(seconds, sizeof seconds, "%ld", (retry_after_ms + 999) / 1000);
+    fn_reply_header(request, "Retry-After", seconds);
+    set_body(request, fn_status_http(err->status), "application/problem+json", object);
+}
+
+void fn_reply_problem(struct fn_http_request *request, const struct fn_error *err) {
+    int http_status = fn_status_http(err->status);
+    if (http_status == 503 || http_status == 429) {
+        fn_reply_retry(request, err, RETRY_AFTER_MS_DEFAULT);
+        return;
+    }
+    request->status = err->status;
+    set_body(request, http_status, "application/problem+json", problem(err));
+}
+
+void fn_reply_empty(struct fn_http_request *request) {
+    free(request->reply.body);
+    request->reply.body = NULL;
+    request->reply.body_size = 0;
+    request->reply.content_type = NULL;
+    request->reply.status = 204;
+    request->status = FN_OK;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cmd_quantize.c -- trained weights and calibration pictures in, a model file out.
+ *
+ * The file depends on the source, the crops and (through the activations' fractional bits, unless
+ * they are pinned) the CPU; on nothing else. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/preprocess.h"
+#include "model/commands/command.h"
+#include "model/evaluate/embedder.h"
+#include "model/parallel.h"
+#include "model/quantize/calibrate.h"
+#include "model/quantize/facts.h"
+#include "model/quantize/provenance.h"
+#include "model/quantize/quantize.h"
+
+FN_DEFINE_CLEANUP(struct fn_model_draft *, fn_model_draft_free)
+FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
+
+struct options {
+    const char *source, *calibration, *output, *crop, *frac_bits, *write_frac_bits, *preprocessing,
+        *device, *threads;
+    uint64_t n_threads;
+};
+
+/* What the command gathers on its way; everything owned. */
+struct work {
+    struct fn_source *source;
+    struct fn_network *network;
+    enum fn_preprocessing preprocessing;
+    struct fn_crops crops; /* none without --calibration */
+    enum fn_crop_mode mode;
+    struct fn_frac_bits bits;
+    float *expected; /* [crops.n][embedding_size] of the float network; NULL without pictures */
+};
+
+static void work_done(struct work *work) {
+    fn_source_free(work->source);
+    free(work->network);
+    fn_crops_done(&work->crops);
+    free(work->expected);
+}
+
+static double seconds_now(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static fn_status load_pictures(const struct options *options, struct work *work,
+                               struct fn_error *err) {
+    FN_CLEANUP(fn_paths_done) struct fn_paths paths = {0};
+    fn_status status = fn_paths_list(options->calibration, &paths, err);
+    if (status == FN_OK) status = fn_crops_choose_mode(&paths, options->crop, &work->mode, err);
+    if (status != FN_OK) return status;
+    struct fn_progress progress;
+    fn_progress_start(&progress, "pictures", paths.n);
+    status = fn_crops_load(&paths, 0, paths.n, work->mode, true, (int)options->n_threads, &progress,
+                           &work->crops, err);
+    fn_progress_end(&progress);
+    if (status != FN_OK) return status;
+    if (work->crops.n == 0)
+        return fn_fail(err, FN_IO, "%s: no picture among %zu files", options->calibration, paths.n);
+    (void)printf("pictures      %zu in %s, cropped to %s\n", work->crops.n, options->calibration,
+                 fn_crop_mode_about(work->mode));
+    if (work->crops.n_skipped)
+        fn_command_note("note: %s: %zu files are no pictures and were passed over",
+                        options->calibration, work->crops.n_skipped);
+    return FN_OK;
+}
+
+/* The float network's answers where calibration itself did not run. */
+static fn_status embed_in_float(const struct work *work, const struct fn_float_net *net,
+                                int n_threads, float **ret_embeddings, struct fn_error *err) {
+    int size = work->network->embedding_size;
+    FN_CLEANUP(fn_embedder_free) struct fn_embedder *embedder = NULL;
+    FN_CLEANUP_FREE float *embeddings = calloc(work->crops.n, (size_t)size * sizeof *embeddings);
+    if (!embeddings) return fn_fail(err, FN_NO_MEMORY, "no memory for embeddings");
+    fn_status status =
+        fn_embedder_in_float(net, size, work->preprocessing, n_threads, &embedder, err);
+    if (status == FN_OK)
+        status =
+            fn_embedder_run(embedder, work->crops.pixels, work->crops.n, NULL, embeddings, err);
+    if (status == FN_OK) *ret_embeddings = FN_TAKE(embeddings);
+    return status;
+}
+
+/* Fractional bits of the activations: pinned by a file, or by calibration. */
+static fn_status choose_frac_bits(const struct options *options, struct work *work,
+                                  struct fn_error *err) {
+    int input_frac_bits = fn_preprocessing_frac_bits(work->preprocessing);
+    fn_status status = FN_OK;
+    if (options->frac_bits)
+        status =
+            fn_frac_bits_read(options->frac_bits, work->network, input_frac_bits, &work->bits, err);
+    if (status != FN_OK || !options->calibration) return status;
+    status = load_pictures(options, work, err);
+    if (status != FN_OK) return status;
+    FN_CLEANUP(fn_float_net_free) struct fn_float_net *net = NULL;
+    status = fn_float_net_new(work->network, work->source, &net, err);
+    if (status != FN_OK) return status;
+    if (options->frac_bits)
+        return embed_in_float(work, net, (int)options->n_threads, &work->expected, err);
+    struct fn_calibration calibration;
+    status = fn_calibrate(work->network, net, work->preprocessing, work->crops.pixels,
+                          work->crops.n, (int)options->n_threads, &calibration, err);
+    if (status != FN_OK) return status;
+    memcpy(work->bits.f, calibration.frac_bits, sizeof work->bits.f);
+    work->expected = calibration.embeddings;
+    return fn_provenance_describe(&work->crops, work->mode, work->bits.provenance, err);
+}
+
+static fn_status write_model(const struct options *options, const struct work *work,
+                             struct fn_error *err) {
+    FN_CLEANUP(fn_model_draft_free) struct fn_model_draft *draft = NULL;
+    fn_status status = fn_model_draft_new(work->network, &draft, err);
+    if (status != FN_OK) return status;
+    memcpy(draft->frac_bits, work->bits.f, sizeof draft->frac_bits);
+    draft->preprocessing = work->preprocessing;
+    (void)snprintf(draft->crop, sizeof draft->crop, "%s", FN_CROP_WHOLE);
+    (void)snprintf(draft->source_format, sizeof draft->source_format, "%s",
+                   work->source->reader->format);
+    (void)snprintf(draft->source_name, sizeof draft->source_name, "%s",
+                   fn_path_base(options->source));
+    (void)snprintf(draft->source_sha256, sizeof draft->source_sha256, "%s", work->source->sha256);
+    (void)snprintf(draft->calibration, sizeof draft->calibration, "%s", work->bits.provenance);
+    status = fn_quantize(work->source, draft, (int)options->n_threads, err);
+    if (status == FN_OK) status = fn_model_write(draft, options->output, err);
+    if (status == FN_OK && options->write_frac_bits)
+        status = fn_frac_bits_write(options->write_frac_bits, work->network, &work->bits, err);
+    return status;
+}
+
+static void print_facts(const struct fn_model *model) {
+    struct fn_facts facts;
+    fn_facts_gather(model, &facts);
+    (void)printf("model         %s, %d floats, %.1f M parameters, %.3f GMAC\n", model->id,
+                 model->network.embedding_size, 1e-6 * (double)facts.parameters,
+                 1e-9 * (double)facts.macs);
+    (void)printf("fractional    activations %d...%d, weights %d...%d, up-projections %d...%d\n",
+                 facts.activations.low, facts.activations.high, facts.weights.low,
+                 facts.weights.high, facts.projections.low, facts.projections.high);
+    (void)printf("shifts        s %d...%d, r %d...%d; worst accumulator 2^%.2f of 2^31\n",
+                 facts.shifts.low, facts.shifts.high, facts.residuals.low, facts.residuals.high,
+                 facts.bound_bits);
+}
+
+/* Compare the finished model with the float network on the calibration crops. Without --device, on
+ * what there is: an OpenCL device or, said so, the reference engine. */
+static fn_status report_cosines(const struct options *options, const struct work *work,
+                                const struct fn_model *model, struct fn_error *err) {
+    FN_CLEANUP(fn_embedder_free) struct fn_embedder *embedder = NULL;
+    struct fn_error first = {0};
+    const char *device = options->device ? options->device : "auto";
+    int n_threads = (int)options->n_threads;
+    fn_status status = fn_embedder_on_device(model, device, n_threads, &embedder, &first);
+    if (status == FN_NO_DEVICE && !options->device) {
+        fn_command_note("note: %s; comparing on the reference engine", first.text);
+        status = fn_embedder_on_device(model, "reference", n_threads, &embedder, &first);
+    }
+    if (status != FN_OK) return fn_fail(err, status, "%s", first.text);
+    size_t n = work->crops.n;
+    FN_CLEANUP_FREE float *found = calloc(n, (size_t)model->network.embedding_size * sizeof *found);
+    if (!found) return fn_fail(err, FN_NO_MEMORY, "no memory for embeddings");
+    struct fn_progress progress;
+    fn_progress_start(&progress, "comparing", n);
+    status = fn_embedder_run(embedder, work->crops.pixels, n, &progress, found, err);
+    fn_progress_end(&progress);
+    struct fn_cosines cosines;
+    if (status == FN_OK)
+        status = fn_cosines_measure(found, work->expected, n, model->network.embedding_size,
+                                    &cosines, err);
+    if (status != FN_OK) return status;
+    (void)printf("cosine        to float32 on these crops: mean %.4f, 1st percentile %.4f (%s)\n",
+                 cosines.mean, cosines.percentile_1, fn_embedder_label(embedder));
+    return FN_OK;
+}
+
+static fn_status quantize(const struct options *options, struct work *work, struct fn_error *err) {
+    double began = seconds_now();
+    fn_status status = fn_command_open_source(options->source, &work->source, &work->network, err);
+    if (status == FN_OK)
+        status = fn_source_preprocessing(work->source, work->network->embedding_size,
+                                         options->preprocessing, &work->preprocessing, err);
+    if (status == FN_OK) status = choose_frac_bits(options, work, err);
+    if (status == FN_OK) status = write_model(options, work, err);
+    if (status != FN_OK) return status;
+    FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
+    status = fn_model_open(options->output, &model, err);
+    if (status != FN_OK) return status;
+    print_facts(model);
+    (void)printf("written       %s after %.1f s\n", options->output, seconds_now() - began);
+    (void)fflush(stdout);
+    return work->expected ? report_cosines(options, work, model, err) : FN_OK;
+}
+
+static fn_status run(const struct fn_command *command, int argc, char **argv,
+                     struct fn_error *err) {
+    struct options o = {.n_threads = (uint64_t)fn_parallel_cpus()};
+    const struct fn_arg table[] = {
+        {"--calibration", "DIR", "pictures to choose the activations' fractional bits on",
+         .text = &o.calibration},
+        {"-o", "MODEL", "the file to write", .text = &o.output},
+        {"--crop", "centre|whole", "how pictures become crops (centre if 250 x 250, else whole)",
+         .text = &o.crop},
+        {"--preprocessing", "fixed|per-image", "needed for 128-d networks only",
+         .text = &o.preprocessing},
+        {"--frac-bits", "FILE", "pin the activations' fractional bits; no pictures needed then",
+         .text = &o.frac_bits},
+        {"--write-frac-bits", "FILE", "write them to a file for --frac-bits",
+         .text = &o.write_frac_bits},
+        {"--device", "NAME", "where to compare with float32 (auto, reference, ...)",
+         .text = &o.device},
+        {"--threads", "N", "threads (all CPUs)", .text = &o.threads},
+    };
+    const struct fn_args args = {"SOURCE", &o.source, table, sizeof table / sizeof table[0]};
+    bool done;
+    fn_status status = fn_command_parse(command, &args, argc, argv, &done, err);
+    if (status != FN_OK || done) return status;
+    status = fn_args_need("-o", o.output, err);
+    if (status == FN_OK && !o.frac_bits) status = fn_args_need("--calibration", o.calibration, err);
+    if (status == FN_OK)
+        status = fn_args_integer("--threads", o.threads, 1, FN_MAX_THREADS, &o.n_threads, err);
+    if (status != FN_OK) return status;
+    struct work work = {0};
+    status = quantize(&o, &work, err);
+    work_done(&work);
+    return status;
+}
+
+const struct fn_command fn_command_quantize = {
+    .name = "quantize",
+    .synopsis = "SOURCE --calibration DIR -o MODEL [options]",
+    .summary = "make a model file out of trained float weights",
+    .run = run,
+};

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * quantize.h -- float weights and the activations' fractional bits to a model draft. */
+#ifndef FN_QUANTIZE_H
+#define FN_QUANTIZE_H
+
+#include "engine/model_writer.h"
+#include "model/sources/source.h"
+
+/* Sum over i of (w[i] - q * 2^-f)^2, q = floor(w[i] * 2^f + 1/2) clamped to -127...127. */
+double fn_quantize_error(const double *weights, size_t n, int f);
+
+/* The f_w of least squared error in FN_FRAC_W_MIN...MAX, as the closed range of those that tie. All
+ * zeros tie everywhere. */
+void fn_quantize_best(const double *weights, size_t n, int *ret_smallest, int *ret_largest);
+
+/* Quantize every layer of the draft, whose network, frac_bits and preprocessing are set, from
+ * `source`. Each channel takes the smallest of the best f_w at which the limits hold (limits.h);
+ * when none does, f_w is lowered until one does. FN_BAD_SOURCE names layer and channel if none is
+ * left. */
+FN_MUST fn_status fn_quantize(const struct fn_source *source, struct fn_model_draft *draft,
+                              int n_threads, struct fn_error *err);
+
+#endif

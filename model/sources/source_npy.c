@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * source_npy.c -- a directory of .npy files, as the WebNN test data publish FaceNet: kernels
+ * [oc][kh][kw][ic] in `Block35_1_Branch_1_Conv2d_0b_3x3_kernel.npy`, biases in
+ * `..._Conv2D_bias.npy`, BatchNorm and residual scales folded in.
+ *
+ * The digest is over the lines `<sha256 of the file>  <name>\n` of all .npy files in the order of
+ * their names, so that `LC_ALL=C sha256sum *.npy | sha256sum` in the directory gives it too. */
+#include <ctype.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "engine/file.h"
+#include "engine/sha256.h"
+#include "model/commands/paths.h"
+#include "model/sources/npy.h"
+#include "model/sources/source.h"
+
+#define MAX_FILE_SIZE ((size_t)256 << 20)
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* Blocks by the name they have here, and where slim keeps them. */
+static const struct {
+    const char *here, *slim;
+    int index_digits; /* the slim scope ends with the block's number */
+} groups[] = {
+    {"Block8_6_", "Block8/", 0}, /* the last one, without ReLU, has its own scope */
+    {"Block35_", "Repeat/block35_", 1}, {"Block17_", "Repeat_1/block17_", 1},
+    {"Block8_", "Repeat_2/block8_", 1}, {"Mixed_6a_", "Mixed_6a/", 0},
+    {"Mixed_7a_", "Mixed_7a/", 0},
+};
+#define N_GROUPS (sizeof groups / sizeof groups[0])
+
+/* Suffix of the file name, and the part it is. */
+static const struct {
+    const char *suffix;
+    enum fn_part part;
+} suffixes[] = {{"_kernel.npy", FN_PART_KERNEL}, {"_Conv2D_bias.npy", FN_PART_BIAS}};
+
+/* "Block35_1_Branch_1_Conv2d_0b_3x3" to its slim scope; false when it is no such name. */
+static bool map_layer(const char *here, char *ret_scope, size_t size) {
+    char block[64] = "", branch[16] = "";
+    const char *rest = here;
+    for (size_t i = 0; i < N_GROUPS; i++) {
+        size_t length = strlen(groups[i].here);
+        if (strncmp(rest, groups[i].here, length) != 0) continue;
+        rest += length;
+        size_t digits = groups[i].index_digits ? strspn(rest, "0123456789") : 0;
+        if (groups[i].index_digits && (digits == 0 || digits > 3 || rest[digits] != '_'))
+            return false;
+        (void)snprintf(block, sizeof block, "%s%.*s%s", groups[i].slim, (int)digits, rest,
+                       digits ? "/" : "");
+        rest += digits ? digits + 1 : 0;
+        break;
+    }
+    if (strncmp(rest, "Branch_", 7) == 0 && isdigit((unsigned char)rest[7]) && rest[8] == '_') {
+        (void)snprintf(branch, sizeof branch, "Branch_%c/", rest[7]);
+        rest += 9;
+    }
+    if (strncmp(rest, "Conv2d_", 7) != 0) return false;
+    int n = snprintf(ret_scope, size, FN_ROOT "/%s%s%s", block, branch, rest);
+    return n > 0 && (size_t)n < size;
+}
+
+/* A file name to scope and part; false when it is none of the network's. */
+static bool map_file(const char *file, char *ret_scope, size_t size, enum fn_part *ret_part) {
+    if (strcmp(file, "Bottleneck_kernel_transpose.npy") == 0 ||
+        strcmp(file, "Bottleneck_MatMul_bias.npy") == 0) {
+        (void)snprintf(ret_scope, size, FN_ROOT "/Bottleneck");
+        *ret_part = ends_with(file, "_bias.npy") ? FN_PART_BIAS : FN_PART_KERNEL;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        if (!ends_with(file, suffixes[i].suffix)) continue;
+        char stem[128];
+        size_t length = strlen(file) - strlen(suffixes[i].suffix);
+        if (length >= sizeof stem) return false;
+        memcpy(stem, file, length);
+        stem[length] = '\0';
+        *ret_part = suffixes[i].part;
+        return map_layer(stem, ret_scope, size);
+    }
+    return false;
+}
+
+static void name_part(const char *scope, enum fn_part part, char *ret_name, size_t size) {
+    ret_name[0] = '\0';
+    if (part != FN_PART_KERNEL && part != FN_PART_BIAS) return;
+    if (strcmp(scope, FN_ROOT "/Bottleneck") == 0) {
+        (void)snprintf(ret_name, size, "%s",
+                       part == FN_PART_BIAS ? "Bottleneck_MatMul_bias.npy"
+                                            : "Bottleneck_kernel_transpose.npy");
+        return;
+    }
+    const char *rest =
+        strncmp(scope, FN_ROOT "/", sizeof FN_ROOT) == 0 ? scope + sizeof FN_ROOT : scope;
+    const char *block = "";
+    for (size_t i = 0; i < N_GROUPS; i++)
+        if (strncmp(rest, groups[i].slim, strlen(groups[i].slim)) == 0) {
+            block = groups[i].here;
+            rest += strlen(groups[i].slim);
+            break;
+        }
+    (void)snprintf(ret_name, size, "%s%s%s", block, rest,
+                   part == FN_PART_BIAS ? "_Conv2D_bias.npy" : "_kernel.npy");
+    for (char *slash = ret_name; (slash = strchr(slash, '/'));) *slash = '_';
+}
+
+/* Canonical axes: a matrix [oc][ic] is a 1x1 kernel; a vector is [n][1][1][1]. */
+static fn_status add_array(struct fn_source *source, const char *file, const char *scope,
+                           enum fn_part part, const struct fn_npy *npy, struct fn_error *err) {
+    static const int axes_of_rank[5][4] = {
+        {-1, -1, -1, -1}, {0, -1, -1, -1}, {0, -1, -1, 1}, {-1, -1, -1, -1}, {0, 1, 2, 3}};
+    bool fits = part == FN_PART_KERNEL ? npy->rank == 4 || npy->rank == 2 : npy->rank == 1;
+    if (!fits)
+        return fn_fail(err, FN_BAD_SOURCE, "%s/%s: %d dimensions; expected %s", source->path, file,
+                       npy->rank, part == FN_PART_KERNEL ? "4, or 2 for a matrix" : "1");
+    struct fn_source_array array = {.data = npy->data, .dtype = npy->dtype};
+    for (int k = 0; k < 4; k++) {
+        int axis = axes_of_rank[npy->rank][k];
+        array.shape[k] = axis < 0 ? 1 : npy->shape[axis];
+        array.stride[k] = axis < 0 ? 0 : npy->stride[axis];
+    }
+    (void)snprintf(array.origin, sizeof array.origin, "%s", file);
+    return fn_source_add(source, scope, part, &array, err);
+}
+
+static fn_status read_file(struct fn_source *source, const char *path, struct fn_sha256 *sha,
+                           struct fn_error *err) {
+    const char *file = fn_path_base(path);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    fn_status status = fn_file_read(path, MAX_FILE_SIZE, &bytes, &size, err);
+    if (status == FN_OK) status = fn_source_own(source, bytes, free, err);
+    if (status != FN_OK) return status;
+    char hex[FN_SHA256_HEX_SIZE];
+    fn_sha256_hex(bytes, size, hex);
+    fn_sha256_add(sha, hex, strlen(hex));
+    fn_sha256_add(sha, "  ", 2);
+    fn_sha256_add(sha, file, strlen(file));
+    fn_sha256_add(sha, "\n", 1);
+
+    char scope[FN_NAME_SIZE];
+    enum fn_part part;
+    if (!map_file(file, scope, sizeof scope, &part)) return fn_source_skip(source, file, err);
+    struct fn_npy npy;
+    status = fn_npy_parse(path, bytes, size, &npy, err);
+    return status == FN_OK ? add_array(source, file, scope, part, &npy, err) : status;
+}
+
+/* Files of the directory itself; what lies in folders below is not of this source. */
+static bool is_member(const char *root, const char *path) {
+    size_t length = strlen(root);
+    while (length > 1 && root[length - 1] == '/') length--;
+    return ends_with(path, ".npy") && strchr(path + length + 1, '/') == NULL;
+}
+
+static fn_status read_directory(const char *path, struct fn_source *source, struct fn_error *err) {
+    FN_CLEANUP(fn_paths_done) struct fn_paths paths = {0};
+    fn_status status = fn_paths_list(path, &paths, err);
+    if (status != FN_OK) return status;
+    struct fn_sha256 *sha = fn_sha256_new();
+    if (!sha) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", path);
+    for (size_t i = 0; i < paths.n && status == FN_OK; i++)
+        if (is_member(path, paths.path[i])) status = read_file(source, paths.path[i], sha, err);
+    fn_sha256_finish(sha, source->sha256);
+    source->residual_scale_folded = true;
+    if (status == FN_OK && source->n_scopes == 0)
+        return fn_fail(err, FN_BAD_SOURCE,
+                       "%s: no weights found; expected .npy files like Conv2d_1a_3x3_kernel.npy",
+                       path);
+    return status;
+}
+
+static bool recognise(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+const struct fn_source_reader fn_source_npy = {
+    .format = "npy",
+    .about = "a directory of .npy files",
+    .recognise = recognise,
+    .read = read_directory,
+    .name_part = name_part,
+};
