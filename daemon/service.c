@@ -37,6 +37,9 @@ static fn_status open_engine(struct fn_service *service, struct fn_error *err) {
     fn_status status = fn_engine_open(service->model, &options, &service->engine, err);
     if (status != FN_OK) return status;
     fn_engine_describe(service->engine, &service->engine_description);
+    if (*service->engine_description.note)
+        fn_log(FN_LOG_WARNING, "event=kernels_passed_over chosen=%s reason=\"%s\"",
+               service->engine_description.kernel_family, service->engine_description.note);
     int64_t started = fn_now_ns();
     status = fn_engine_self_test(service->engine, err);
     if (status == FN_OK)

@@ -25,6 +25,6 @@ struct fn_backend {
 };
 
 extern const struct fn_backend fn_backend_reference; /* reference.c */
-extern const struct fn_backend fn_backend_opencl;    /* opencl.c */
+extern const struct fn_backend fn_backend_opencl;    /* opencl/opencl.c */
 
 #endif

@@ -19,7 +19,8 @@ struct fn_engine_options {
     /* "reference"; "auto" or "" (OpenCL: an FPGA if there is one, else the first CPU or GPU); or a
      * substring, any case, of an OpenCL platform or device name. Never a silent fallback. */
     const char *device;
-    const char *kernel_family; /* NULL or "auto": the best for the device; else "generic", ... */
+    const char *kernel_family; /* NULL or "auto": the best for the device; else "generic", "x86", */
+                               /* "x86-avx2", ...: that one or an error */
     const char *kernel_dir;    /* NULL: kernels built into the program; else read *.cl from there */
     const char *cache_dir;     /* NULL: no cache of built programs on disk */
     int max_batch;             /* 1...FN_MAX_BATCH pictures; 0 means 16 */
@@ -35,6 +36,7 @@ struct fn_engine_description {
     const char *device;        /* OpenCL device name, or the CPU's */
     const char *driver;        /* OpenCL driver version, or "" */
     const char *label;         /* one token for answers: "opencl:generic:<device>" */
+    const char *note;          /* why a better kernel family was passed over, or "" */
 };
 
 /* Open `model` (borrowed; must outlive the engine) on a device. FN_NO_DEVICE says which devices

@@ -187,7 +187,8 @@ static void reference_describe(const void *state, struct fn_engine_description *
                                           .platform = "C",
                                           .device = "CPU",
                                           .driver = "",
-                                          .label = "reference"};
+                                          .label = "reference",
+                                          .note = ""};
 }
 
 const struct fn_backend fn_backend_reference = {
