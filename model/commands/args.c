@@ -77,14 +77,17 @@ static fn_status take_option(const struct fn_args *args, int argc, char **argv, 
 
 fn_status fn_args_parse(const struct fn_args *args, int argc, char **argv, bool *ret_help,
                         struct fn_error *err) {
-    for (int i = 0; i < argc; i++)
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             *ret_help = true;
             return FN_OK;
         }
     *ret_help = false;
+    bool ended = false;
     for (int i = 0; i < argc; i++) {
-        if (argv[i][0] == '-' && argv[i][1]) {
+        if (!ended && strcmp(argv[i], "--") == 0) {
+            ended = true;
+        } else if (!ended && argv[i][0] == '-' && argv[i][1]) {
             fn_status status = take_option(args, argc, argv, &i, err);
             if (status != FN_OK) return status;
         } else if (args->positional && !*args->positional_at) {

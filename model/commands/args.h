@@ -35,9 +35,9 @@ struct fn_args {
     size_t n_options;
 };
 
-/* Parse argv[0 ... argc), the words after the command's name. Each option at most once. FN_USAGE
- * says what was found and what was expected. *ret_help: --help was among them; nothing else is
- * checked then. */
+/* Parse argv[0 ... argc), the words after the command's name. Each option at most once; "--" ends
+ * them, what follows is positional whatever it begins with. FN_USAGE says what was found and what
+ * was expected. *ret_help: --help was among the options; nothing else is checked then. */
 FN_MUST fn_status fn_args_parse(const struct fn_args *args, int argc, char **argv, bool *ret_help,
                                 struct fn_error *err);
 
