@@ -29,7 +29,7 @@ FN_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen -pthread -ffp-contract=of
 FN_LDFLAGS := -pthread -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_LIBS := -ljansson -lnettle -lOpenCL -ljpeg -lspng -lwebp -lwebpdemux -lm
-MODEL_LIBS  := -lopenblas -lprotobuf-c
+MODEL_LIBS  := -lopenblas -lprotobuf-c -lz $(shell pkg-config --libs hdf5-serial)
 DAEMON_LIBS := -lmicrohttpd
 
 ENGINE_SRC := $(wildcard engine/*.c engine/*/*.c)
@@ -55,6 +55,10 @@ $(BUILD)/%.o: %.c
 $(BUILD)/engine/picture/resize.o: CFLAGS += -O3
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# Debian keeps libhdf5's headers in a folder of their own.
+HDF5_CFLAGS := $(subst -I,-isystem ,$(shell pkg-config --cflags-only-I hdf5-serial))
+$(BUILD)/model/sources/hdf5.o: FN_CFLAGS += $(HDF5_CFLAGS)
 
 # ---- libraries and programs -------------------------------------------------------------------
 
@@ -156,7 +160,8 @@ lint-cppcheck:
 lint-tidy: $(TIDIED)
 build/lint/%.tidy: % $(C_HDR) .clang-tidy
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen 2>$@.err || \
+	$(Q)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen $(HDF5_CFLAGS) \
+	    2>$@.err || \
 	    { grep -v 'warnings generated' $@.err; exit 1; }
 	$(Q)touch $@
 

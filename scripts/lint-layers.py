@@ -33,6 +33,8 @@ ADAPTERS = {
     "libwebp": (r"webp/.*", "engine/picture/webp.c"),
     "nettle": (r"nettle/.*", "engine/sha256.c"),
     "OpenBLAS": (r"(.*/)?(cblas|lapacke|f77blas|openblas_config)\.h", "model/quantize/blas.c"),
+    "HDF5": (r"(hdf5|hdf5_hl|H5.*)\.h", "model/sources/hdf5.c"),
+    "zlib": (r"zlib\.h", "model/sources/zip.c"),
     "protobuf-c": (r"(protobuf-c/.*|(.*/)?[\w.-]+\.pb-c\.h)", "model/onnx/onnx_file.c"),
 }
 

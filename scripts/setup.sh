@@ -15,6 +15,7 @@ run_packages=(
     opencl-headers ocl-icd-opencl-dev pocl-opencl-icd
     libjpeg62-turbo-dev libspng-dev libwebp-dev
     libopenblas-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev
+    libhdf5-dev zlib1g-dev
     gnuplot-nox curl ca-certificates
 )
 check_packages=(

@@ -14,6 +14,7 @@ struct options {
     const char *model, *pairs, *images, *source, *device, *impostors, *roc, *crop, *preprocessing,
         *threads;
     struct fn_values fars;
+    struct fn_source_args from;
     bool as_json;
     uint64_t n_threads;
 };
@@ -80,7 +81,7 @@ static fn_status open_float(const struct options *o, const char *path,
                             struct fn_error *err) {
     struct network *n = add_subject(work, "float32");
     enum fn_preprocessing preprocessing = FN_PREPROCESSING_FIXED;
-    fn_status status = fn_command_open_source(path, &n->source, &n->topology, err);
+    fn_status status = fn_command_open_source(path, &o->from, &n->source, &n->topology, err);
     if (status == FN_OK && beside && beside->network.embedding_size != n->topology->embedding_size)
         status = fn_fail(err, FN_USAGE, "%s gives %d floats, the model %d", path,
                          n->topology->embedding_size, beside->network.embedding_size);
@@ -100,7 +101,8 @@ static fn_status open_float(const struct options *o, const char *path,
 /* Whether a path holds a quantized model rather than float weights. Its tensors say so; an
  * unreadable file is left to whoever opens it as a model. */
 static bool holds_model(const char *path) {
-    if (!fn_source_safetensors.recognise(path)) return !fn_source_npy.recognise(path);
+    const struct fn_source_reader *reader = fn_source_recognise(path);
+    if (reader != &fn_source_safetensors) return !reader;
     struct fn_safetensors *file = NULL;
     if (fn_safetensors_open(path, &file, NULL) != FN_OK) return true;
     const char *format = fn_safetensors_metadata(file, "format");
@@ -216,6 +218,7 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          .text = &o.crop},
         {"--preprocessing", "fixed|per-image", "for 128-d float weights", .text = &o.preprocessing},
         {"--threads", "N", "threads (all CPUs)", .text = &o.threads},
+        FN_SOURCE_ARGS_OPTIONS(o.from),
         {"--json", NULL, "one JSON object instead of lines", .flag = &o.as_json},
     };
     const struct fn_args args = {"MODEL", &o.model, table, sizeof table / sizeof table[0]};

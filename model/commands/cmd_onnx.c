@@ -9,10 +9,12 @@
 static fn_status run(const struct fn_command *command, int argc, char **argv,
                      struct fn_error *err) {
     const char *path = NULL, *output = NULL, *wanted = NULL;
+    struct fn_source_args from = {0};
     const struct fn_arg table[] = {
         {"-o", "FILE", "the ONNX file to write", .text = &output},
         {"--preprocessing", "fixed|per-image",
          "recorded in the file; needed for 128-d networks only", .text = &wanted},
+        FN_SOURCE_ARGS_OPTIONS(from),
     };
     const struct fn_args args = {"SOURCE", &path, table, sizeof table / sizeof table[0]};
     bool done;
@@ -22,7 +24,7 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
     FN_CLEANUP_FREE struct fn_network *network = NULL;
     enum fn_preprocessing preprocessing = FN_PREPROCESSING_FIXED;
     status = fn_args_need("-o", output, err);
-    if (status == FN_OK) status = fn_command_open_source(path, &source, &network, err);
+    if (status == FN_OK) status = fn_command_open_source(path, &from, &source, &network, err);
     if (status == FN_OK)
         status =
             fn_source_preprocessing(source, network->embedding_size, wanted, &preprocessing, err);

@@ -24,6 +24,7 @@ FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 struct options {
     const char *source, *calibration, *output, *crop, *frac_bits, *write_frac_bits, *preprocessing,
         *device, *threads;
+    struct fn_source_args from;
     uint64_t n_threads;
 };
 
@@ -182,7 +183,8 @@ static fn_status report_cosines(const struct options *options, const struct work
 
 static fn_status quantize(const struct options *options, struct work *work, struct fn_error *err) {
     double began = seconds_now();
-    fn_status status = fn_command_open_source(options->source, &work->source, &work->network, err);
+    fn_status status =
+        fn_command_open_source(options->source, &options->from, &work->source, &work->network, err);
     if (status == FN_OK)
         status = fn_source_preprocessing(work->source, work->network->embedding_size,
                                          options->preprocessing, &work->preprocessing, err);
@@ -216,6 +218,7 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
         {"--device", "NAME", "where to compare with float32 (auto, reference, ...)",
          .text = &o.device},
         {"--threads", "N", "threads (all CPUs)", .text = &o.threads},
+        FN_SOURCE_ARGS_OPTIONS(o.from),
     };
     const struct fn_args args = {"SOURCE", &o.source, table, sizeof table / sizeof table[0]};
     bool done;

@@ -31,10 +31,11 @@ void fn_command_note(const char *format, ...) {
     (void)fprintf(stderr, "facenet-model: %s\n", text);
 }
 
-fn_status fn_command_open_source(const char *path, struct fn_source **ret_source,
-                                 struct fn_network **ret_network, struct fn_error *err) {
+fn_status fn_command_open_source(const char *path, const struct fn_source_args *from,
+                                 struct fn_source **ret_source, struct fn_network **ret_network,
+                                 struct fn_error *err) {
     FN_CLEANUP(fn_source_free) struct fn_source *source = NULL;
-    fn_status status = fn_source_open(path, &source, err);
+    fn_status status = fn_source_args_open(from, path, &source, err);
     if (status != FN_OK) return status;
     FN_CLEANUP_FREE struct fn_network *network = malloc(sizeof *network);
     if (!network) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", path);

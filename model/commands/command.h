@@ -6,7 +6,7 @@
 
 #include "engine/status.h"
 #include "model/commands/args.h"
-#include "model/sources/source.h"
+#include "model/commands/source_args.h"
 
 struct fn_command {
     const char *name;     /* "quantize" */
@@ -31,7 +31,8 @@ FN_MUST fn_status fn_command_parse(const struct fn_command *command, const struc
 void fn_command_note(const char *format, ...) FN_PRINTF(1, 2);
 
 /* Open a source and build its network, noting the tensors that have no place in it. */
-FN_MUST fn_status fn_command_open_source(const char *path, struct fn_source **ret_source,
+FN_MUST fn_status fn_command_open_source(const char *path, const struct fn_source_args *from,
+                                         struct fn_source **ret_source,
                                          struct fn_network **ret_network, struct fn_error *err);
 
 #endif

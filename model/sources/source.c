@@ -9,7 +9,12 @@
 
 #include "engine/preprocess.h"
 
-static const struct fn_source_reader *const readers[] = {&fn_source_npy, &fn_source_safetensors};
+static const struct fn_source_reader *const readers[] = {
+    &fn_source_extract, /* before checkpoints and npy, which are folders too */
+    &fn_source_tf_checkpoint, &fn_source_npy, /* takes any folder */
+    &fn_source_safetensors,   &fn_source_torch,    &fn_source_keras,
+    &fn_source_onnx,          &fn_source_graphdef, /* last: little tells it apart */
+};
 #define N_READERS (sizeof readers / sizeof readers[0])
 
 #define MAX_SCOPES 4096 /* far above any network's; keeps a hostile file's cost low */
@@ -22,6 +27,7 @@ fn_status fn_source_new(const char *path, struct fn_source **ret_source, struct 
     if (!source) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", path);
     (void)snprintf(source->path, sizeof source->path, "%s", path);
     source->batchnorm_epsilon = 0.001;
+    source->memory_limit = FN_SOURCE_MEMORY;
     *ret_source = source;
     return FN_OK;
 }
@@ -100,31 +106,49 @@ fn_status fn_source_skip(struct fn_source *source, const char *name, struct fn_e
     return FN_OK;
 }
 
-static fn_status fail_unrecognised(const char *path, struct fn_error *err) {
-    char known[160] = "";
-    for (size_t i = 0; i < N_READERS; i++) {
-        size_t used = strlen(known);
-        (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", or " : "",
-                       readers[i]->about);
-    }
-    return fn_fail(err, FN_BAD_SOURCE, "%s: no trained weights found; expected %s", path, known);
+const struct fn_source_reader *fn_source_recognise(const char *path) {
+    for (size_t i = 0; i < N_READERS; i++)
+        if (readers[i]->recognise(path)) return readers[i];
+    return NULL;
 }
 
-fn_status fn_source_open(const char *path, struct fn_source **ret_source, struct fn_error *err) {
-    struct stat st;
-    if (stat(path, &st) != 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
-    size_t which = 0;
-    while (which < N_READERS && !readers[which]->recognise(path)) which++;
-    if (which == N_READERS) return fail_unrecognised(path, err);
-    const struct fn_source_reader *reader = readers[which];
+static fn_status fail_unknown(const char *path, struct fn_error *err) {
+    struct stat info; /* asked for now only: a checkpoint's prefix need not exist */
+    if (stat(path, &info) != 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+    char known[200] = "";
+    for (size_t i = 0; i < N_READERS; i++) {
+        size_t used = strlen(known);
+        const struct fn_source_reader *reader = readers[i];
+        if (!reader) break; /* never: the analyzer does not see into the table */
+        (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", reader->format);
+    }
+    return fn_fail(err, FN_BAD_SOURCE, "%.80s: no trained weights in any known form (%s)", path,
+                   known);
+}
+
+fn_status fn_source_open_with(const char *path, const struct fn_source_options *options,
+                              struct fn_source **ret_source, struct fn_error *err) {
+    const struct fn_source_reader *reader = fn_source_recognise(path);
+    if (!reader) return fail_unknown(path, err);
+    if (options && options->use_averages && reader != &fn_source_tf_checkpoint)
+        return fn_fail(err, FN_USAGE, "%s: --ema, but only TensorFlow checkpoints have averages",
+                       path);
     FN_CLEANUP(fn_source_free) struct fn_source *source = NULL;
     fn_status status = fn_source_new(path, &source, err);
     if (status != FN_OK) return status;
     source->reader = reader;
+    if (options) {
+        source->use_averages = options->use_averages;
+        if (options->memory_limit) source->memory_limit = options->memory_limit;
+    }
     status = reader->read(path, source, err);
     if (status != FN_OK) return status;
     *ret_source = FN_TAKE(source);
     return FN_OK;
+}
+
+fn_status fn_source_open(const char *path, struct fn_source **ret_source, struct fn_error *err) {
+    return fn_source_open_with(path, NULL, ret_source, err);
 }
 
 struct lookup {

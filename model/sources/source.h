@@ -2,7 +2,7 @@
  *
  * source.h -- trained weights from anywhere, under TensorFlow-slim scopes.
  *
- * A reader (one file model/source_<format>.c) turns a format into strided views of stored numbers,
+ * A reader (one file source_<format>.c) turns a format into strided views of stored numbers,
  * one per scope and part, and states the properties of the source. What is done with them is the
  * same for all: shapes are checked against the topology, BatchNorm and the residual scale are
  * folded in double unless the source says that they are folded already. A new format is one new
@@ -58,6 +58,9 @@ struct fn_source {
     char sha256[FN_DIGEST_SIZE];           /* of the file; of a directory see source_npy.c */
     bool residual_scale_folded;            /* else fn_layer.residual_scale is applied */
     double batchnorm_epsilon;
+    bool use_averages;                  /* option --ema */
+    uint64_t memory_limit, memory_used; /* bytes of files and tensors, see tensor.h */
+    char note[200];                     /* what was recognised and left out, for people; or "" */
     bool preprocessing_known;
     enum fn_preprocessing preprocessing; /* as the source states it */
     struct fn_source_scope *scopes;      /* [n_scopes], owned */
@@ -79,10 +82,28 @@ struct fn_source_reader {
     void (*name_part)(const char *scope, enum fn_part part, char *ret_name, size_t size);
 };
 
-extern const struct fn_source_reader fn_source_npy;         /* source_npy.c */
-extern const struct fn_source_reader fn_source_safetensors; /* source_safetensors.c */
+extern const struct fn_source_reader fn_source_npy;           /* source_npy.c */
+extern const struct fn_source_reader fn_source_safetensors;   /* source_safetensors.c */
+extern const struct fn_source_reader fn_source_tf_checkpoint; /* source_tf_checkpoint.c */
+extern const struct fn_source_reader fn_source_graphdef;      /* source_graphdef.c */
+extern const struct fn_source_reader fn_source_keras;         /* source_keras.c */
+extern const struct fn_source_reader fn_source_extract;       /* source_extract.c */
+extern const struct fn_source_reader fn_source_onnx;          /* source_onnx.c */
+extern const struct fn_source_reader fn_source_torch;         /* source_torch.c */
 
-/* Open by what the path holds. FN_IO, FN_BAD_SOURCE. */
+#define FN_SOURCE_MEMORY ((uint64_t)1 << 30) /* default memory limit */
+
+struct fn_source_options {
+    bool use_averages;     /* exponential moving averages instead of the weights themselves */
+    uint64_t memory_limit; /* bytes; 0: FN_SOURCE_MEMORY */
+};
+
+/* The reader for what the path holds, or NULL. */
+const struct fn_source_reader *fn_source_recognise(const char *path);
+/* Open by what the path holds. FN_IO, FN_BAD_SOURCE; FN_USAGE when there are no averages to use.
+ * Options may be NULL. */
+FN_MUST fn_status fn_source_open_with(const char *path, const struct fn_source_options *options,
+                                      struct fn_source **ret_source, struct fn_error *err);
 FN_MUST fn_status fn_source_open(const char *path, struct fn_source **ret_source,
                                  struct fn_error *err);
 /* An empty source, BatchNorm epsilon 0.001. */

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz_source_onnx.c -- any bytes as an ONNX file. */
+#include "tests/fuzz/source_target.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    try_bytes(&fn_source_onnx, data, size);
+    return 0;
+}
