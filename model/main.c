@@ -11,8 +11,8 @@
 #include "model/commands/interrupt.h"
 
 static const struct fn_command *const commands[] = {
-    &fn_command_quantize,  &fn_command_evaluate, &fn_command_onnx,
-    &fn_command_untrained, &fn_command_info,     &fn_command_verify,
+    &fn_command_quantize, &fn_command_evaluate, &fn_command_onnx,   &fn_command_untrained,
+    &fn_command_info,     &fn_command_verify,   &fn_command_layers, &fn_command_extract,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -55,7 +55,7 @@ int main(int argc, char **argv) {
         }
         err.status = fn_fail(&err, FN_USAGE,
                              "unknown command %.40s; expected quantize, evaluate, onnx, untrained, "
-                             "info, verify or help",
+                             "info, verify, layers, extract or help",
                              word);
         return fail("", &err);
     }
