@@ -24,6 +24,8 @@ extern const struct fn_command fn_command_info;
 extern const struct fn_command fn_command_verify;
 extern const struct fn_command fn_command_layers;
 extern const struct fn_command fn_command_extract;
+extern const struct fn_command fn_command_show;
+extern const struct fn_command fn_command_bin;
 
 /* Parse the command's arguments; *ret_done when --help was asked for and has been printed. */
 FN_MUST fn_status fn_command_parse(const struct fn_command *command, const struct fn_args *args,
