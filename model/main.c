@@ -13,7 +13,7 @@
 static const struct fn_command *const commands[] = {
     &fn_command_quantize, &fn_command_evaluate, &fn_command_onnx,   &fn_command_untrained,
     &fn_command_info,     &fn_command_verify,   &fn_command_layers, &fn_command_extract,
-    &fn_command_show,     &fn_command_export,   &fn_command_bin,
+    &fn_command_show,     &fn_command_report,   &fn_command_export, &fn_command_bin,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -56,7 +56,7 @@ int main(int argc, char **argv) {
         }
         err.status = fn_fail(&err, FN_USAGE,
                              "unknown command %.40s; expected quantize, evaluate, onnx, untrained, "
-                             "info, verify, layers, extract, show, export, bin or help",
+                             "info, verify, layers, extract, show, report, export, bin or help",
                              word);
         return fail("", &err);
     }

@@ -20,7 +20,7 @@ run_packages=(
 )
 check_packages=(
     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
-    libcmocka-dev git python3-venv iverilog
+    libcmocka-dev git python3-venv iverilog chromium
 )
 
 level=${1:-}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cmd_report.c -- `facenet-model report`: what quantization did, as a page. */
+#include "engine/file.h"
+#include "model/commands/command.h"
+#include "model/commands/source_args.h"
+#include "model/crops.h"
+#include "model/inspect/report_page.h"
+
+FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
+
+static fn_status load_crops(const char *directory, size_t n, struct fn_crops *ret,
+                            struct fn_error *err) {
+    FN_CLEANUP(fn_paths_done) struct fn_paths paths = {0};
+    enum fn_crop_mode mode;
+    fn_status status = fn_paths_list(directory, &paths, err);
+    if (status == FN_OK) status = fn_crops_choose_mode(&paths, NULL, &mode, err);
+    if (status != FN_OK) return status;
+    return fn_crops_load(&paths, 0, n < paths.n ? n : paths.n, mode, true, 1, NULL, ret, err);
+}
+
+static fn_status write_page(const char *path, const struct fn_report_page *report,
+                            struct fn_error *err) {
+    FN_CLEANUP_FREE char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    if (!to) return fn_fail(err, FN_NO_MEMORY, "no memory");
+    fn_report_page_write(to, report);
+    if (fclose(to) != 0) return fn_fail(err, FN_NO_MEMORY, "no memory");
+    const struct fn_piece piece = {text, size};
+    return fn_file_write(path, &piece, 1, err);
+}
+
+static fn_status run(const struct fn_command *command, int argc, char **argv,
+                     struct fn_error *err) {
+    const char *path = NULL, *output = NULL, *from_path = NULL, *pictures = NULL, *n_text = NULL;
+    struct fn_source_args from = {0};
+    bool done = false;
+    const struct fn_arg options[] = {
+        {.name = "-o", .value = "FILE", .help = "the page, .html", .text = &output},
+        {.name = "--source",
+         .value = "SOURCE",
+         .help = "the trained weights, for errors and cosines",
+         .text = &from_path},
+        {.name = "--calibration",
+         .value = "DIR",
+         .help = "pictures, for activations",
+         .text = &pictures},
+        {.name = "--pictures",
+         .value = "N",
+         .help = "how many of them, 16 if not given",
+         .text = &n_text},
+        FN_SOURCE_ARGS_OPTIONS(from),
+    };
+    const struct fn_args args = {"MODEL", &path, options, sizeof options / sizeof options[0]};
+    fn_status status = fn_command_parse(command, &args, argc, argv, &done, err);
+    if (status != FN_OK || done) return status;
+    uint64_t n = 16;
+    FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
+    FN_CLEANUP(fn_source_free) struct fn_source *source = NULL;
+    FN_CLEANUP(fn_crops_done) struct fn_crops crops = {0};
+    status = fn_args_need("-o", output, err);
+    if (status == FN_OK) status = fn_args_integer("--pictures", n_text, 1, 10000, &n, err);
+    if (status == FN_OK) status = fn_model_open(path, &model, err);
+    if (status == FN_OK && from_path) status = fn_source_args_open(&from, from_path, &source, err);
+    if (status == FN_OK && pictures) status = load_crops(pictures, (size_t)n, &crops, err);
+    if (status != FN_OK) return status;
+    FN_CLEANUP_FREE struct fn_report_page *report = calloc(1, sizeof *report);
+    if (!report) return fn_fail(err, FN_NO_MEMORY, "no memory");
+    status = fn_report_page_measure(model, source, crops.pixels, crops.n, report, err);
+    if (status == FN_OK) status = write_page(output, report, err);
+    fn_report_page_done(report);
+    return status;
+}
+
+const struct fn_command fn_command_report = {
+    .name = "report",
+    .synopsis = "MODEL -o FILE.html [--source SOURCE] [--calibration DIR] [--pictures N]",
+    .summary = "write a page that shows what quantization did, layer by layer",
+    .run = run,
+};
