@@ -10,6 +10,7 @@
 
 #include "engine/cleanup.h"
 #include "engine/model_check.h"
+#include "engine/model_detector.h"
 #include "engine/model_metadata.h"
 #include "engine/safetensors.h"
 
@@ -86,7 +87,7 @@ static fn_status check_superfluous(const struct fn_model *model, const char *fil
     for (int i = 0; i < model->network.n_layers; i++)
         if (model->network.layers[i].op != FN_OP_POOL) expected += 3;
     for (size_t i = 0; i < fn_safetensors_count(model->file); i++)
-        if (strncmp(fn_safetensors_at(model->file, i)->name, "MTCNN/", 6) != 0) own++;
+        if (!fn_is_detector_tensor(fn_safetensors_at(model->file, i)->name)) own++;
     if (own != expected)
         return fn_fail(err, FN_BAD_MODEL, "%s: holds %zu tensors outside MTCNN/, expected %zu",
                        file_name, own, expected);
@@ -116,6 +117,7 @@ static fn_status open_file(const char *file_name, struct fn_safetensors *file,
     model->file = file;
     fn_status status = fn_model_check_format(file, file_name, err);
     if (status == FN_OK) status = read_layers(model, file_name, err);
+    if (status == FN_OK) status = fn_model_read_detector(model, file_name, err);
     if (status == FN_OK) status = fn_model_read_metadata(model, file_name, err);
     if (status == FN_OK) status = fn_model_check(model, file_name, err);
     if (status == FN_OK)

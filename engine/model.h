@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/detect/mtcnn.h"
 #include "engine/network.h"
 #include "engine/status.h"
 
@@ -35,7 +36,10 @@ struct fn_operating_point {
     char crop[24];   /* crop contract the pairs were cut by */
     char fitted_on[96];
     double value, far;
-    int64_t pairs; /* impostor pairs used */
+    double value_low, value_high; /* 95 % interval of the value, by bootstrap over people */
+    double true_accepts;          /* share of genuine pairs at or below the value */
+    int64_t pairs;                /* impostor pairs used */
+    bool low_confidence;          /* fewer than 10 / far impostor pairs */
 };
 
 struct fn_model {
@@ -52,7 +56,9 @@ struct fn_model {
     uint64_t golden_seed;                     /* of the golden picture, see golden.h */
     int n_operating_points;
     struct fn_operating_point operating_points[FN_MAX_OPERATING_POINTS];
-    struct fn_safetensors *file; /* owned: the mapping that params borrow from */
+    bool has_detector;
+    struct fn_mtcnn_weights detector; /* all NULL without */
+    struct fn_safetensors *file;      /* owned: the mapping that params borrow from */
 };
 
 /* Open and check a model file. FN_IO, FN_BAD_MODEL or FN_NO_MEMORY with a text that names the file.

@@ -149,19 +149,27 @@ static fn_status read_golden(struct fn_model *model, const char *file_name, stru
 
 static bool read_point(json_t *value, struct fn_operating_point *ret_point) {
     const char *metric, *crop, *fitted_on;
-    double threshold, far;
+    double threshold, far, low, high, true_accepts;
     json_int_t pairs;
-    if (json_unpack(value, "{s:s, s:s, s:s, s:F, s:F, s:I}", "metric", &metric, "crop", &crop,
-                    "fitted_on", &fitted_on, "value", &threshold, "far", &far, "pairs",
-                    &pairs) != 0)
+    int low_confidence;
+    if (json_unpack(value, "{s:s, s:s, s:s, s:F, s:F, s:F, s:F, s:F, s:I, s:b}", "metric", &metric,
+                    "crop", &crop, "fitted_on", &fitted_on, "value", &threshold, "far", &far,
+                    "value_low", &low, "value_high", &high, "true_accepts", &true_accepts, "pairs",
+                    &pairs, "low_confidence", &low_confidence) != 0)
         return false;
     if (!isfinite(threshold) || !(far > 0 && far < 1) || pairs < 0) return false;
+    if (!(low <= threshold && threshold <= high) || !(true_accepts >= 0 && true_accepts <= 1))
+        return false;
     (void)snprintf(ret_point->metric, sizeof ret_point->metric, "%s", metric);
     (void)snprintf(ret_point->crop, sizeof ret_point->crop, "%s", crop);
     (void)snprintf(ret_point->fitted_on, sizeof ret_point->fitted_on, "%s", fitted_on);
     ret_point->value = threshold;
     ret_point->far = far;
+    ret_point->value_low = low;
+    ret_point->value_high = high;
+    ret_point->true_accepts = true_accepts;
     ret_point->pairs = pairs;
+    ret_point->low_confidence = low_confidence;
     return true;
 }
 
@@ -231,16 +239,54 @@ static char *dump_frac_bits(const struct fn_model_draft *draft) {
     return json_dumps(bits, JSON_COMPACT);
 }
 
-static char *dump_points(const struct fn_model_draft *draft) {
-    FN_CLEANUP(json_decref) json_t *points = json_array();
-    for (int i = 0; i < draft->n_operating_points; i++) {
-        const struct fn_operating_point *p = &draft->operating_points[i];
-        json_t *item = json_pack("{s:s, s:s, s:s, s:f, s:f, s:I}", "metric", p->metric, "crop",
-                                 p->crop, "fitted_on", p->fitted_on, "value", p->value, "far",
-                                 p->far, "pairs", (json_int_t)p->pairs);
-        if (json_array_append_new(points, item) != 0) return NULL;
+static char *dump_points(const struct fn_operating_point *points, int n) {
+    FN_CLEANUP(json_decref) json_t *list = json_array();
+    for (const struct fn_operating_point *p = points; p < points + n; p++) {
+        json_t *item = json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:I, s:b}", "metric",
+                                 p->metric, "crop", p->crop, "fitted_on", p->fitted_on, "value",
+                                 p->value, "far", p->far, "value_low", p->value_low, "value_high",
+                                 p->value_high, "true_accepts", p->true_accepts, "pairs",
+                                 (json_int_t)p->pairs, "low_confidence", p->low_confidence);
+        if (json_array_append_new(list, item) != 0) return NULL;
     }
-    return json_dumps(points, JSON_COMPACT | JSON_SORT_KEYS);
+    return json_dumps(list, JSON_COMPACT | JSON_SORT_KEYS);
+}
+
+static fn_status check_memory(struct fn_metadata_texts *texts, struct fn_error *err) {
+    for (size_t i = 0; i < texts->n; i++)
+        if (!texts->owned[i]) {
+            fn_metadata_texts_done(texts);
+            return fn_fail(err, FN_NO_MEMORY, "no memory for the model's metadata");
+        }
+    return FN_OK;
+}
+
+fn_status fn_model_copy_metadata(const struct fn_model *model,
+                                 const struct fn_operating_point *points, int n_points,
+                                 struct fn_metadata_texts *ret_texts, struct fn_error *err) {
+    static const char *const keys[] = {"format",
+                                       "format_version",
+                                       "source_format",
+                                       "source_name",
+                                       "source_sha256",
+                                       "trained",
+                                       "preprocessing",
+                                       "crop",
+                                       "calibration",
+                                       "embedding_size",
+                                       "activation_frac_bits",
+                                       "data_sha256",
+                                       "golden_prng",
+                                       "golden_seed",
+                                       "golden_accumulators_sha256",
+                                       "golden_embedding_sha256"};
+    *ret_texts = (struct fn_metadata_texts){0};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const char *value = fn_safetensors_metadata(model->file, keys[i]);
+        if (value) add_copy(ret_texts, keys[i], value);
+    }
+    add(ret_texts, "operating_points", dump_points(points, n_points));
+    return check_memory(ret_texts, err);
 }
 
 fn_status fn_model_make_metadata(const struct fn_model_draft *draft, const struct fn_model *model,
@@ -260,19 +306,15 @@ fn_status fn_model_make_metadata(const struct fn_model_draft *draft, const struc
     (void)snprintf(number, sizeof number, "%d", draft->network.embedding_size);
     add_copy(ret_texts, "embedding_size", number);
     add(ret_texts, "activation_frac_bits", dump_frac_bits(draft));
-    add(ret_texts, "operating_points", dump_points(draft));
+    add(ret_texts, "operating_points",
+        dump_points(draft->operating_points, draft->n_operating_points));
     add_copy(ret_texts, "data_sha256", data_sha256);
     add_copy(ret_texts, "golden_prng", "splitmix64");
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)model->golden_seed);
     add_copy(ret_texts, "golden_seed", number);
     add_copy(ret_texts, "golden_accumulators_sha256", model->golden_accumulators);
     add_copy(ret_texts, "golden_embedding_sha256", model->golden_embedding);
-    for (size_t i = 0; i < ret_texts->n; i++)
-        if (!ret_texts->owned[i]) {
-            fn_metadata_texts_done(ret_texts);
-            return fn_fail(err, FN_NO_MEMORY, "no memory for the model's metadata");
-        }
-    return FN_OK;
+    return check_memory(ret_texts, err);
 }
 
 void fn_metadata_texts_done(struct fn_metadata_texts *texts) {

@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/golden.h"
 #include "engine/model_check.h"
+#include "engine/model_detector.h"
 #include "engine/model_metadata.h"
 #include "engine/safetensors.h"
 
@@ -47,7 +48,30 @@ void fn_model_draft_free(struct fn_model_draft *draft) {
         free(draft->params[i].bias);
         free(draft->params[i].frac_bits);
     }
+    free(draft->detector_values);
     free(draft);
+}
+
+fn_status fn_model_draft_add_detector(struct fn_model_draft *draft, struct fn_error *err) {
+    size_t count = 0;
+    for (int i = 0; i < FN_MTCNN_LAYERS; i++)
+        count += fn_mtcnn_kernel_count(&fn_mtcnn_layers[i]) +
+                 2 * (size_t)fn_mtcnn_layers[i].out_channels;
+    float *values = calloc(count, sizeof *values);
+    if (!values) return fn_fail(err, FN_NO_MEMORY, "no memory for the detector's weights");
+    free(draft->detector_values);
+    draft->detector_values = values;
+    draft->has_detector = true;
+    for (int i = 0; i < FN_MTCNN_LAYERS; i++) {
+        const struct fn_mtcnn_layer *layer = &fn_mtcnn_layers[i];
+        struct fn_mtcnn_params *params = &draft->detector.layers[i];
+        params->weights = values;
+        params->bias = values += fn_mtcnn_kernel_count(layer);
+        values += layer->out_channels;
+        params->alpha = layer->prelu ? values : NULL;
+        if (layer->prelu) values += layer->out_channels;
+    }
+    return FN_OK;
 }
 
 static struct fn_params draft_params(const struct fn_model_draft *draft, int layer) {
@@ -72,6 +96,8 @@ fn_status fn_model_draft_view(const struct fn_model_draft *draft, struct fn_mode
     model->preprocessing = draft->preprocessing;
     model->untrained = draft->untrained;
     model->golden_seed = FN_GOLDEN_SEED;
+    model->has_detector = draft->has_detector;
+    model->detector = draft->detector;
     *ret_model = model;
     return FN_OK;
 }
@@ -99,8 +125,9 @@ static fn_status run_golden(struct fn_model *model, struct fn_error *err) {
 /* Tensors to store, with the names they point to. */
 struct stored {
     size_t n;
-    struct fn_stored_tensor tensors[3 * FN_MAX_LAYERS];
+    struct fn_stored_tensor tensors[3 * FN_MAX_LAYERS + FN_MTCNN_MAX_TENSORS];
     char names[3 * FN_MAX_LAYERS][FN_NAME_SIZE + 16];
+    char detector_names[FN_MTCNN_MAX_TENSORS][FN_NAME_SIZE];
 };
 
 static void store(struct stored *stored, const char *scope, const char *part,
@@ -148,10 +175,26 @@ fn_status fn_model_write(const struct fn_model_draft *draft, const char *path,
     char digest[FN_DIGEST_SIZE];
     struct fn_metadata_texts texts;
     store_layers(stored, draft);
+    if (draft->has_detector)
+        stored->n += fn_model_list_detector(&draft->detector, stored->tensors + stored->n,
+                                            stored->detector_names);
     status = fn_safetensors_data_digest(stored->tensors, stored->n, digest, err);
     if (status == FN_OK) status = fn_model_make_metadata(draft, model, digest, &texts, err);
     if (status != FN_OK) return status;
     status = fn_safetensors_write(path, stored->tensors, stored->n, texts.items, texts.n, err);
+    fn_metadata_texts_done(&texts);
+    return status;
+}
+
+fn_status fn_model_write_points(const struct fn_model *model,
+                                const struct fn_operating_point *points, int n_points,
+                                const char *path, struct fn_error *err) {
+    struct fn_metadata_texts texts;
+    if (!model->file) return fn_fail(err, FN_USAGE, "%s: the model is not of a file", path);
+    fn_status status = fn_model_copy_metadata(model, points, n_points, &texts, err);
+    if (status != FN_OK) return status;
+    status = fn_safetensors_write(path, fn_safetensors_at(model->file, 0),
+                                  fn_safetensors_count(model->file), texts.items, texts.n, err);
     fn_metadata_texts_done(&texts);
     return status;
 }

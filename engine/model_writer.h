@@ -25,6 +25,9 @@ struct fn_model_draft {
     char source_format[32]; /* "npy", "untrained", ... */
     char source_name[96];   /* no directories */
     char source_sha256[FN_DIGEST_SIZE];
+    bool has_detector;
+    struct fn_mtcnn_weights detector; /* into detector_values */
+    float *detector_values;           /* owned; see fn_model_draft_add_detector() */
     char calibration[512]; /* JSON object for the metadata: pictures, sha256, crop, cpu; or "" */
     int n_operating_points;
     struct fn_operating_point operating_points[FN_MAX_OPERATING_POINTS];
@@ -34,6 +37,9 @@ struct fn_model_draft {
 FN_MUST fn_status fn_model_draft_new(const struct fn_network *network,
                                      struct fn_model_draft **ret_draft, struct fn_error *err);
 void fn_model_draft_free(struct fn_model_draft *draft);
+
+/* Give the draft a detector whose arrays, all zero, the caller then fills. */
+FN_MUST fn_status fn_model_draft_add_detector(struct fn_model_draft *draft, struct fn_error *err);
 
 /* Whether an output channel, as the draft has it now, obeys limits.h. The quantizer lowers f_w
  * until it does. */
@@ -48,6 +54,12 @@ FN_MUST fn_status fn_model_draft_view(const struct fn_model_draft *draft,
  * breaks a limit, FN_IO when the file cannot be written; nothing is left behind on failure. */
 FN_MUST fn_status fn_model_write(const struct fn_model_draft *draft, const char *path,
                                  struct fn_error *err);
+
+/* Write `model`, which was read from a file, once more with other operating points and the same
+ * id. FN_USAGE when it was not read from a file; otherwise as fn_model_write(). */
+FN_MUST fn_status fn_model_write_points(const struct fn_model *model,
+                                        const struct fn_operating_point *points, int n_points,
+                                        const char *path, struct fn_error *err);
 
 /* A network of the right shape with pseudo-random weights, all integer arithmetic, so the same file
  * on every machine. Widths are those of the full network times width_numerator / 32 (at least 1),

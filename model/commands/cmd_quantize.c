@@ -17,13 +17,14 @@
 #include "model/quantize/facts.h"
 #include "model/quantize/provenance.h"
 #include "model/quantize/quantize.h"
+#include "model/sources/detector_source.h"
 
 FN_DEFINE_CLEANUP(struct fn_model_draft *, fn_model_draft_free)
 FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 
 struct options {
     const char *source, *calibration, *output, *crop, *frac_bits, *write_frac_bits, *preprocessing,
-        *device, *threads;
+        *detector, *device, *threads;
     struct fn_source_args from;
     uint64_t n_threads;
 };
@@ -129,7 +130,8 @@ static fn_status write_model(const struct options *options, const struct work *w
                    fn_path_base(options->source));
     (void)snprintf(draft->source_sha256, sizeof draft->source_sha256, "%s", work->source->sha256);
     (void)snprintf(draft->calibration, sizeof draft->calibration, "%s", work->bits.provenance);
-    status = fn_quantize(work->source, draft, (int)options->n_threads, err);
+    if (options->detector) status = fn_detector_source_read(options->detector, draft, err);
+    if (status == FN_OK) status = fn_quantize(work->source, draft, (int)options->n_threads, err);
     if (status == FN_OK) status = fn_model_write(draft, options->output, err);
     if (status == FN_OK && options->write_frac_bits)
         status = fn_frac_bits_write(options->write_frac_bits, work->network, &work->bits, err);
@@ -215,6 +217,8 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          .text = &o.frac_bits},
         {"--write-frac-bits", "FILE", "write them to a file for --frac-bits",
          .text = &o.write_frac_bits},
+        {"--detector", "DIR", "put the face detector of det1.npy...det3.npy into the model",
+         .text = &o.detector},
         {"--device", "NAME", "where to compare with float32 (auto, reference, ...)",
          .text = &o.device},
         {"--threads", "N", "threads (all CPUs)", .text = &o.threads},
