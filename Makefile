@@ -52,7 +52,7 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
 
 # gcc vectorises these loops from -O3 on only; integers, so no bit changes.
-$(BUILD)/engine/picture/resize.o: CFLAGS += -O3
+$(BUILD)/engine/picture/resize.o $(BUILD)/engine/detect/scale.o: CFLAGS += -O3
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
