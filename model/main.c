@@ -11,9 +11,10 @@
 #include "model/commands/interrupt.h"
 
 static const struct fn_command *const commands[] = {
-    &fn_command_quantize, &fn_command_evaluate, &fn_command_onnx,   &fn_command_untrained,
-    &fn_command_info,     &fn_command_verify,   &fn_command_layers, &fn_command_extract,
-    &fn_command_show,     &fn_command_report,   &fn_command_export, &fn_command_bin,
+    &fn_command_quantize,      &fn_command_evaluate,      &fn_command_onnx,   &fn_command_untrained,
+    &fn_command_info,          &fn_command_verify,        &fn_command_layers, &fn_command_extract,
+    &fn_command_show,          &fn_command_report,        &fn_command_export, &fn_command_bin,
+    &fn_command_fit_threshold, &fn_command_compare_crops,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -21,7 +22,7 @@ static void print_help(FILE *to) {
     (void)fprintf(to, "Usage: facenet-model COMMAND ...\n"
                       "Make, measure and inspect the models that facenetd serves.\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
-        (void)fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+        (void)fprintf(to, "  %-13s %s\n", commands[i]->name, commands[i]->summary);
     (void)fprintf(to,
                   "\n`facenet-model COMMAND --help` has the options; --version, the version.\n");
 }
@@ -56,7 +57,8 @@ int main(int argc, char **argv) {
         }
         err.status = fn_fail(&err, FN_USAGE,
                              "unknown command %.40s; expected quantize, evaluate, onnx, untrained, "
-                             "info, verify, layers, extract, show, report, export, bin or help",
+                             "info, verify, layers, extract, show, report, export, bin, "
+                             "fit-threshold, compare-crops or help",
                              word);
         return fail("", &err);
     }
