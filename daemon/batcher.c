@@ -23,6 +23,8 @@ struct fn_batcher {
     struct fn_batch_item *first, **last; /* guarded by lock */
     bool stopping;                       /* guarded by lock */
     struct fn_batcher_stats stats;       /* guarded by lock */
+    int64_t waiting_ns;                  /* since when the queue has not been taken from */
+    int64_t computing_ns;                /* start of the batch on the device, or INT64_MAX */
     bool joined;
     /* The submitter's own. */
     uint8_t *crops;    /* [max_batch][160][160][3] */
@@ -47,6 +49,7 @@ static void finish(struct fn_batch_item *item, fn_status status, int64_t started
 static int take_batch(struct fn_batcher *b, struct fn_batch_item **ret_expired) {
     int n = 0;
     pthread_mutex_lock(&b->lock);
+    b->computing_ns = INT64_MAX;
     while (!b->first && !b->stopping) pthread_cond_wait(&b->changed, &b->lock);
     if (!b->first) {
         pthread_mutex_unlock(&b->lock);
@@ -69,6 +72,8 @@ static int take_batch(struct fn_batcher *b, struct fn_batch_item **ret_expired) 
             b->batch[n++] = item;
         }
     }
+    b->waiting_ns = now;
+    if (n > 0) b->computing_ns = now;
     pthread_mutex_unlock(&b->lock);
     return n;
 }
@@ -142,6 +147,7 @@ fn_status fn_batcher_new(const struct fn_batcher_options *options, struct fn_bat
     }
     b->options = *options;
     b->last = &b->first;
+    b->computing_ns = INT64_MAX;
     (void)pthread_mutex_init(&b->lock, NULL);
     (void)pthread_cond_init(&b->changed, NULL);
     if (fn_thread_start(&b->thread, submit_batches, b) != 0) {
@@ -164,6 +170,7 @@ fn_status fn_batcher_submit(struct fn_batcher *b, struct fn_batch_item *const *i
         status = fn_fail(err, FN_OVERLOADED, "%d pictures wait already, at most %d may",
                          b->stats.queued, b->options.max_queue);
     } else {
+        if (!b->first) b->waiting_ns = now;
         for (int i = 0; i < n; i++) {
             items[i]->submitted_ns = now;
             items[i]->next = NULL;
@@ -189,6 +196,14 @@ long fn_batcher_wait_ms(struct fn_batcher *b) {
     double batches = ceil((stats.queued + 1.0) / b->options.max_batch);
     double ms = ceil(batches * stats.batch_ms);
     return ms < 1 ? 1 : ms > 600000 ? 600000 : (long)ms;
+}
+
+int64_t fn_batcher_stalled_since_ns(struct fn_batcher *b) {
+    pthread_mutex_lock(&b->lock);
+    int64_t since_ns = b->computing_ns;
+    if (b->first && b->waiting_ns < since_ns) since_ns = b->waiting_ns;
+    pthread_mutex_unlock(&b->lock);
+    return since_ns;
 }
 
 void fn_batcher_stop(struct fn_batcher *b) {

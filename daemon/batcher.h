@@ -65,6 +65,10 @@ void fn_batcher_get_stats(struct fn_batcher *batcher, struct fn_batcher_stats *r
 /* How long a picture submitted now would wait, in ms, guessed from the batches so far. */
 long fn_batcher_wait_ms(struct fn_batcher *batcher);
 
+/* When the batch on the device began, or the queue was last taken from while pictures wait,
+ * whichever is earlier; INT64_MAX when there is nothing to do. */
+int64_t fn_batcher_stalled_since_ns(struct fn_batcher *batcher);
+
 /* Take no more, compute what waits, end the thread. */
 void fn_batcher_stop(struct fn_batcher *batcher);
 /* Stops first. NULL is a no-op. */

@@ -22,7 +22,9 @@
 #include "daemon/http/http.h"
 #include "daemon/http/listen.h"
 #include "daemon/log.h"
+#include "daemon/notify.h"
 #include "daemon/service.h"
+#include "daemon/watchdog.h"
 #include "engine/version.h"
 
 FN_DEFINE_CLEANUP(struct fn_config *, fn_config_free)
@@ -145,11 +147,31 @@ static fn_status prepare_process(struct fn_error *err) {
     return FN_OK;
 }
 
-static fn_status start_http(struct fn_service *service, const struct fn_listener *listener,
+/* What we listen on: sockets that the service manager hands over, else the one of the
+ * configuration. */
+struct listeners {
+    int n;
+    struct fn_listener all[FN_MAX_LISTENERS];
+};
+
+static fn_status open_listeners(const struct fn_config *config, struct listeners *ret,
+                                struct fn_error *err) {
+    fn_status status = fn_listeners_inherit(ret->all, &ret->n, err);
+    if (status != FN_OK || ret->n > 0) return status;
+    status = fn_listener_open(config->listen, &ret->all[0], err);
+    if (status == FN_OK) ret->n = 1;
+    return status;
+}
+
+static void close_listeners(struct listeners *listeners) {
+    for (int i = 0; i < listeners->n; i++) fn_listener_close(&listeners->all[i]);
+}
+
+static fn_status start_http(struct fn_service *service, const struct listeners *listeners,
                             struct fn_http **ret_http, struct fn_error *err) {
     const struct fn_config *config = service->config;
     struct fn_http_options options = {
-        .listen_fd = listener->fd,
+        .listen_fd = listeners->all[0].fd,
         .lanes = (int)config->lanes,
         .max_connections = (int)config->max_connections,
         .max_body = (size_t)config->max_body,
@@ -161,16 +183,19 @@ static fn_status start_http(struct fn_service *service, const struct fn_listener
         .deadline_ms = config->deadline_ms,
         .handlers = fn_routes_handlers(service),
     };
-    service->access.any_host = listener->is_unix;
+    fn_status status = FN_OK;
+    service->access.any_host = listeners->all[0].is_unix;
     (void)snprintf(service->access.listen_host, sizeof service->access.listen_host, "%s",
-                   listener->host);
-    fn_status status = fn_listener_start(listener, err);
+                   listeners->all[0].host);
+    for (int i = 0; i < listeners->n && status == FN_OK; i++)
+        status = fn_listener_start(&listeners->all[i], err);
     return status == FN_OK ? fn_http_start(&options, ret_http, err) : status;
 }
 
 /* The last line can be pasted into a shell as it stands. */
 static void say_ready(const struct fn_service *service, const struct fn_listener *listener,
-                      const char *example) {
+                      const struct flags *flags) {
+    const char *example = flags->example ? flags->example : "face.jpg";
     const struct fn_engine_description *engine = &service->engine_description;
     if (service->model->untrained)
         fn_log(FN_LOG_WARNING,
@@ -189,11 +214,31 @@ static void say_ready(const struct fn_service *service, const struct fn_listener
     (void)fflush(stdout);
 }
 
+static int64_t workers_stalled_since_ns(void *service) {
+    return fn_workers_stalled_since_ns(((struct fn_service *)service)->workers);
+}
+
+static int64_t batches_stalled_since_ns(void *service) {
+    return fn_batcher_stalled_since_ns(((struct fn_service *)service)->batcher);
+}
+
+/* Only when the service manager asked for it. */
+static fn_status start_watchdog(struct fn_service *service, struct fn_watchdog **ret_watchdog,
+                                struct fn_error *err) {
+    const struct fn_watchdog_part parts[] = {
+        {"workers", workers_stalled_since_ns, service},
+        {"batches", batches_stalled_since_ns, service},
+    };
+    int64_t period_ns = fn_notify_watchdog_ns();
+    return period_ns ? fn_watchdog_start(period_ns, parts, 2, ret_watchdog, err) : FN_OK;
+}
+
 static void serve_until_told(const struct fn_config *config, struct fn_service *service,
                              struct fn_http *http) {
     struct pollfd told = {.fd = signalled, .events = POLLIN};
     while (poll(&told, 1, -1) <= 0) continue;
     fn_log(FN_LOG_INFO, "event=draining");
+    fn_notify("STOPPING=1\nSTATUS=Draining");
     atomic_store(&service->draining, true);
     struct timespec delay = fn_timespec(config->drain_delay_ms * FN_NS_PER_MS);
     (void)nanosleep(&delay, NULL);
@@ -207,7 +252,8 @@ static void serve_until_told(const struct fn_config *config, struct fn_service *
 static fn_status run(const struct flags *flags, struct fn_error *err) {
     FN_CLEANUP(fn_config_free) struct fn_config *config = NULL;
     FN_CLEANUP(fn_service_close) struct fn_service *service = NULL;
-    struct fn_listener listener;
+    struct fn_watchdog *watchdog = NULL;
+    struct listeners listeners = {.n = 0};
     struct fn_http *http = NULL;
     fn_status status = load_config(flags, &config, err);
     if (status != FN_OK) return status;
@@ -216,20 +262,26 @@ static fn_status run(const struct flags *flags, struct fn_error *err) {
         return FN_OK;
     }
     status = prepare_process(err);
-    if (status == FN_OK) status = fn_listener_open(config->listen, &listener, err);
-    if (status != FN_OK) return status;
-    status = fn_service_open(config, &service, err);
-    if (status == FN_OK) status = start_http(service, &listener, &http, err);
+    if (status == FN_OK) status = open_listeners(config, &listeners, err);
+    if (status == FN_OK) status = fn_service_open(config, &service, err);
+    if (status == FN_OK) status = start_http(service, &listeners, &http, err);
     if (status == FN_OK) {
-        atomic_store(&serving, true);
-        say_ready(service, &listener, flags->example ? flags->example : "face.jpg");
-        serve_until_told(config, service, http);
+        status = start_watchdog(service, &watchdog, err);
+        if (status == FN_OK) {
+            atomic_store(&serving, true);
+            for (int i = 0; i < listeners.n; i++) say_ready(service, &listeners.all[i], flags);
+            fn_notify("READY=1\nSTATUS=Model %s on %s", service->model->id,
+                      service->engine_description.label);
+            serve_until_told(config, service, http);
+        }
+        fn_watchdog_stop(watchdog);
+        fn_http_stop(http);
         /* Workers may hand requests back until they have ended. */
         fn_service_close(FN_TAKE(service));
         fn_http_free(http);
         fn_log(FN_LOG_INFO, "event=stopped");
     }
-    fn_listener_close(&listener);
+    close_listeners(&listeners);
     return status;
 }
 

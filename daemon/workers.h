@@ -6,6 +6,8 @@
 #ifndef FN_WORKERS_H
 #define FN_WORKERS_H
 
+#include <stdint.h>
+
 #include "engine/status.h"
 
 /* Caller-owned; the pool's until run() is called. run() may free it. */
@@ -22,6 +24,9 @@ FN_MUST fn_status fn_workers_new(int n_threads, struct fn_workers **ret_workers,
                                  struct fn_error *err);
 /* Never fails: tasks bring their own memory. */
 void fn_workers_push(struct fn_workers *workers, struct fn_task *task, enum fn_urgency urgency);
+/* When the task that has run for longest began, or the queues were last taken from while tasks
+ * wait, whichever is earlier; INT64_MAX when there is nothing to do. */
+int64_t fn_workers_stalled_since_ns(struct fn_workers *workers);
 /* Run what has been pushed, then end the threads. No push may come after. NULL is a no-op. */
 void fn_workers_free(struct fn_workers *workers);
 

@@ -5,8 +5,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 1024
+#define BACKLOG         1024
+#define FIRST_INHERITED 3 /* sd_listen_fds(3) */
 
 static bool is_loopback(const struct sockaddr *address) {
     if (address->sa_family == AF_INET) {
@@ -46,6 +49,16 @@ static bool split(const char *listen, char host[64], char port[8]) {
     return true;
 }
 
+/* Without keys nobody else may ask. */
+static fn_status check_reach(const char *name, const struct sockaddr *address,
+                             struct fn_error *err) {
+    if (address->sa_family == AF_UNIX || is_loopback(address)) return FN_OK;
+    return fn_fail(err, FN_USAGE,
+                   "listen %s: is not a loopback address; without API keys only 127.0.0.1, [::1] "
+                   "and unix:/path are listened on",
+                   name);
+}
+
 static fn_status note_address(struct fn_listener *listener, struct fn_error *err) {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
@@ -68,13 +81,8 @@ static fn_status open_tcp(const char *listen, struct fn_listener *listener, stru
         return fn_fail(err, FN_USAGE, "listen \"%.80s\": expected host:port or unix:/path", listen);
     int error = getaddrinfo(host, port, &hints, &found);
     if (error) return fn_fail(err, FN_IO, "listen %s: %s", listen, gai_strerror(error));
-    fn_status status = FN_OK;
-    if (!is_loopback(found->ai_addr)) {
-        status = fn_fail(err, FN_USAGE,
-                         "listen %s: is not a loopback address; without API keys only 127.0.0.1, "
-                         "[::1] and unix:/path are listened on",
-                         listen);
-    } else {
+    fn_status status = check_reach(listen, found->ai_addr, err);
+    if (status == FN_OK) {
         listener->fd =
             socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
         if (listener->fd < 0 ||
@@ -129,14 +137,85 @@ fn_status fn_listener_open(const char *listen, struct fn_listener *ret_listener,
     return status;
 }
 
+/* ---- sockets of the service manager ------------------------------------------------------ */
+
+static fn_status check_listening(int fd, struct fn_error *err) {
+    int type = 0, listening = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening)
+        return FN_OK;
+    return fn_fail(err, FN_USAGE, "inherited descriptor %d is not a listening stream socket", fd);
+}
+
+static void note_unix_path(struct fn_listener *listener, const struct sockaddr_un *address,
+                           socklen_t size) {
+    size_t length = size - offsetof(struct sockaddr_un, sun_path);
+    if (length >= sizeof listener->path) length = sizeof listener->path - 1;
+    memcpy(listener->path, address->sun_path, length);
+    listener->is_unix = true;
+    (void)snprintf(listener->host, sizeof listener->host, "localhost");
+}
+
+static fn_status inherit(int fd, struct fn_listener *ret_listener, struct fn_error *err) {
+    struct fn_listener listener = {.fd = fd, .is_inherited = true};
+    union {
+        struct sockaddr any;
+        struct sockaddr_un local;
+        struct sockaddr_storage storage;
+    } address = {.storage = {0}};
+    socklen_t size = sizeof address;
+    char name[80];
+    int flags = fcntl(fd, F_GETFL);
+    fn_status status = check_listening(fd, err);
+    if (status != FN_OK) return status;
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || getsockname(fd, &address.any, &size) != 0)
+        return fn_fail(err, FN_IO, "inherited descriptor %d: %s", fd, strerror(errno));
+    if (address.any.sa_family == AF_UNIX) {
+        note_unix_path(&listener, &address.local, size);
+    } else {
+        status = note_address(&listener, err);
+        (void)snprintf(name, sizeof name, "%s:%d", listener.host, listener.port);
+        if (status == FN_OK) status = check_reach(name, &address.any, err);
+    }
+    if (status == FN_OK) *ret_listener = listener;
+    return status;
+}
+
+/* $LISTEN_FDS when it is meant for this process, not for one that it was inherited from. */
+static long count_inherited(void) {
+    const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+    long n = pid && fds && strtol(pid, NULL, 10) == (long)getpid() ? strtol(fds, NULL, 10) : 0;
+    (void)unsetenv("LISTEN_PID");
+    (void)unsetenv("LISTEN_FDS");
+    (void)unsetenv("LISTEN_FDNAMES");
+    return n;
+}
+
+fn_status fn_listeners_inherit(struct fn_listener ret_listeners[FN_MAX_LISTENERS], int *ret_n,
+                               struct fn_error *err) {
+    long n = count_inherited();
+    if (n < 0 || n > FN_MAX_LISTENERS)
+        return fn_fail(err, FN_USAGE, "LISTEN_FDS is %ld, expected at most %d", n,
+                       FN_MAX_LISTENERS);
+    fn_status status = FN_OK;
+    for (int i = 0; i < n && status == FN_OK; i++)
+        status = inherit(FIRST_INHERITED + i, &ret_listeners[i], err);
+    if (status == FN_OK) *ret_n = (int)n;
+    return status;
+}
+
+/* ---- start and end ----------------------------------------------------------------------- */
+
 fn_status fn_listener_start(const struct fn_listener *listener, struct fn_error *err) {
-    if (listen(listener->fd, BACKLOG) == 0) return FN_OK;
+    if (listener->is_inherited || listen(listener->fd, BACKLOG) == 0) return FN_OK;
     return fn_fail(err, FN_IO, "cannot listen: %s", strerror(errno));
 }
 
 void fn_listener_close(struct fn_listener *listener) {
     if (listener->fd >= 0) (void)close(listener->fd);
     listener->fd = -1;
-    if (listener->path[0]) (void)unlink(listener->path);
+    if (listener->path[0] && !listener->is_inherited) (void)unlink(listener->path);
     listener->path[0] = '\0';
 }

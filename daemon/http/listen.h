@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * listen.h -- the listening socket: "host:port" on a loopback address, or "unix:/path". */
+ * listen.h -- listening sockets: "host:port" on a loopback address, "unix:/path", or whatever the
+ * service manager hands over (systemd's socket activation: $LISTEN_PID, $LISTEN_FDS). Each is
+ * judged by its own address, wherever it comes from. */
 #ifndef FN_LISTEN_H
 #define FN_LISTEN_H
 
@@ -8,11 +10,14 @@
 
 #include "engine/status.h"
 
+#define FN_MAX_LISTENERS 1
+
 struct fn_listener {
     int fd;
     bool is_unix;
-    char path[108]; /* of a Unix socket */
-    char host[64];  /* as in a URL: "127.0.0.1", "[::1]"; "localhost" for a Unix socket */
+    bool is_inherited; /* listening already; the service manager's to remove */
+    char path[108];    /* of a Unix socket; empty for an abstract one */
+    char host[64];     /* as in a URL: "127.0.0.1", "[::1]"; "localhost" for a Unix socket */
     int port;
 };
 
@@ -21,8 +26,15 @@ struct fn_listener {
  * keys nobody else may ask), FN_IO when it cannot be had. */
 FN_MUST fn_status fn_listener_open(const char *listen, struct fn_listener *ret_listener,
                                    struct fn_error *err);
+/* Take over the sockets that this process was started with; *ret_n is 0 when there are none. They
+ * stay open for the service manager, who keeps new clients waiting in them while we restart. To be
+ * called once: it clears the variables that announce them. FN_USAGE for more than FN_MAX_LISTENERS,
+ * for what is no listening stream socket, and for an address that is not loopback. */
+FN_MUST fn_status fn_listeners_inherit(struct fn_listener ret_listeners[FN_MAX_LISTENERS],
+                                       int *ret_n, struct fn_error *err);
+/* Begin to listen; a no-op for an inherited one. */
 FN_MUST fn_status fn_listener_start(const struct fn_listener *listener, struct fn_error *err);
-/* Also removes the Unix socket. */
+/* Also removes the Unix socket, unless it was inherited. */
 void fn_listener_close(struct fn_listener *listener);
 
 #endif
