@@ -54,7 +54,7 @@ $(BUILD)/%.o: %.c
 # gcc vectorises these loops from -O3 on only; integers, so no bit changes.
 $(BUILD)/engine/picture/resize.o $(BUILD)/engine/detect/scale.o: CFLAGS += -O3
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
 
 # Debian keeps libhdf5's headers in a folder of their own.
 HDF5_CFLAGS := $(subst -I,-isystem ,$(shell pkg-config --cflags-only-I hdf5-serial))
