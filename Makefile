@@ -133,9 +133,9 @@ pytest: all $(VENV)/.made ## run the Python tests: T=tests/http chooses some
 
 # ---- lint and format ----------------------------------------------------------------------------
 
-C_SRC    := $(ENGINE_SRC) $(MODEL_SRC) $(DAEMON_SRC) $(wildcard clients/c/*.c tests/*/*.c)
+C_SRC    := $(ENGINE_SRC) $(MODEL_SRC) $(DAEMON_SRC) $(wildcard clients/*/*.c clients/c/examples/*.c tests/*/*.c)
 C_HDR    := $(foreach room,engine model daemon,$(wildcard $(room)/*.h $(room)/*/*.h)) \
-            $(wildcard kernels/*.h clients/c/*.h tests/*/*.h)
+            $(wildcard kernels/*.h clients/*/*.h tests/*/*.h)
 C_FORMAT := $(C_SRC) $(C_HDR) $(wildcard kernels/*.cl)
 SHELL_SRC := $(wildcard scripts/*.sh) .ci/run
 TIDIED   := $(C_SRC:%=build/lint/%.tidy)
@@ -156,11 +156,11 @@ lint-python: $(VENV)/.made
 lint-cppcheck:
 	@mkdir -p build/lint/cppcheck
 	$(Q)cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --std=c11 \
-	    --inline-suppr --suppress=memleak --cppcheck-build-dir=build/lint/cppcheck -I. $(C_SRC)
+	    --inline-suppr --suppress=memleak --cppcheck-build-dir=build/lint/cppcheck -I. -Iclients/c $(C_SRC)
 lint-tidy: $(TIDIED)
 build/lint/%.tidy: % $(C_HDR) .clang-tidy
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/gen $(HDF5_CFLAGS) \
+	$(Q)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -I. -Iclients/c -I$(BUILD)/gen $(HDF5_CFLAGS) \
 	    2>$@.err || \
 	    { grep -v 'warnings generated' $@.err; exit 1; }
 	$(Q)touch $@
@@ -209,3 +209,5 @@ bench: $(BUILD)/bench_engine $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measu
 .PHONY: clean
 clean: ## remove everything built
 	rm -rf build
+
+include clients/clients.mk

@@ -38,12 +38,13 @@ step 'Python tests' run_make pytest
 step 'build with address and undefined sanitizers' \
     run_make -j"$jobs" SAN=address,undefined all unit-build
 step 'unit tests, address and undefined sanitizers' run_make SAN=address,undefined unit
-step 'HTTP tests, address and undefined sanitizers' \
-    run_make SAN=address,undefined pytest T=tests/http
+step 'HTTP and client tests, address and undefined sanitizers' \
+    run_make SAN=address,undefined pytest T='tests/http tests/client'
 step 'fuzz corpora and mutations, address and undefined sanitizers' \
     run_make SAN=address,undefined fuzz-check
 step 'build with thread sanitizer' run_make -j"$jobs" SAN=thread all
-step 'HTTP tests, thread sanitizer' run_make SAN=thread pytest T=tests/http
+step 'HTTP and client tests, thread sanitizer' \
+    run_make SAN=thread pytest T='tests/http tests/client'
 
 printf '\n=== all passed in %d s\n' "$SECONDS"
 printf '%s\n' "${times[@]}"

@@ -16,11 +16,12 @@ run_packages=(
     libjpeg62-turbo-dev libspng-dev libwebp-dev
     libopenblas-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev
     libhdf5-dev zlib1g-dev
+    libcurl4-openssl-dev
     gnuplot-nox curl ca-certificates
 )
 check_packages=(
     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
-    libcmocka-dev git python3-venv iverilog chromium
+    libcmocka-dev git python3-venv abigail-tools mandoc openssl zsh fish iverilog chromium
 )
 
 level=${1:-}

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C library as its users get it: installed, found by pkg-config, linked both ways, used by
+many threads. What it does with a server's misbehaviour is in test_command.py, through the command
+that is made of it."""
+
+import ctypes
+import pathlib
+import platform
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from daemon_tools import BUILD, ROOT, embed
+
+EXAMPLES = sorted((ROOT / "clients/c/examples").glob("*.c"))
+plain = pytest.mark.skipif(
+    BUILD != ROOT / "build", reason="another build's library cannot be linked into plain programs"
+)
+
+
+def run(*command, status=0, **kwargs):
+    done = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **kwargs,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def prefix(tmp_path_factory):
+    """`make install-client` into a folder of its own."""
+    folder = tmp_path_factory.mktemp("prefix")
+    run("make", "-s", "install-client", f"PREFIX={folder}", cwd=ROOT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flags(prefix):
+    """What pkg-config says, for a shared or a static program."""
+
+    def ask(*options):
+        path = {"PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig"), "PATH": "/usr/bin:/bin"}
+        return run("pkg-config", *options, "facenet-client", env=path).split()
+
+    return ask
+
+
+def build(source, flags, folder):
+    program = folder / source.stem
+    run("cc", "-std=c11", "-Wall", "-Wextra", "-Werror", source, *flags, "-pthread", "-o", program)
+    return program
+
+
+@plain
+@pytest.mark.parametrize("source", EXAMPLES, ids=lambda path: path.name)
+def test_examples_build_with_what_pkg_config_says(source, flags, tmp_path):
+    build(source, flags("--cflags", "--libs"), tmp_path)
+
+
+@plain
+@pytest.mark.parametrize("link", ["shared", "static"])
+def test_the_smallest_example_compares_two_pictures(
+    link, prefix, flags, daemon, faces, tmp_path, client_answers
+):
+    words = flags("--cflags", "--libs", *(["--static"] if link == "static" else []))
+    if link == "static":
+        archive = prefix / "lib/libfacenet-client.a"
+        words = [str(archive) if word == "-lfacenet-client" else word for word in words]
+    program = build(ROOT / "clients/c/examples/same.c", words, tmp_path)
+    needed = run("readelf", "-d", program)
+    assert ("libfacenet-client.so.0" in needed) == (link == "shared")
+    said = run(program, faces / "a.jpg", faces / "b.jpg", daemon.url,
+               env={"LD_LIBRARY_PATH": str(prefix / "lib")})  # fmt: skip
+    a, b = client_answers
+    assert abs(float(re.search(r"cosine (-?[\d.]+)", said)[1]) - a @ b) < 1e-5
+    assert "no threshold for a verdict" in said  # the daemon's model is untrained
+
+
+@pytest.fixture(scope="session")
+def client_answers(daemon, faces):
+    """The embeddings of the two pictures by plain HTTP."""
+    import httpx
+
+    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+        return [np.array(embed(client, (faces / name).read_bytes())) for name in ("a.jpg", "b.jpg")]
+
+
+@plain
+def test_the_header_is_good_cplusplus_and_stands_alone(prefix, tmp_path):
+    clang = shutil.which("clang")
+    if not clang:
+        pytest.skip("no clang")
+    source = tmp_path / "use.cc"
+    use = "const char *f() { return facenet_client_version(); }\n"
+    source.write_text("#include <facenet_client.h>\n" + use)
+    run(clang, "-x", "c++", "-fsyntax-only", "-Wall", "-Werror", f"-I{prefix}/include", source)
+
+
+@plain
+def test_the_shared_library_shows_what_the_header_declares(prefix):
+    header = (prefix / "include/facenet_client.h").read_text()
+    code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    declared = set(re.findall(r"\b(facenet_\w+)\(", code))
+    listed = run("nm", "-D", "--defined-only", prefix / "lib/libfacenet-client.so.0")
+    shown = set(re.findall(r" T (\w+)@@FACENET_CLIENT_0\.1$", listed, flags=re.MULTILINE))
+    assert shown == declared
+    assert " T fnc_" not in listed
+
+
+@plain
+def test_the_interface_is_the_one_that_programs_were_built_with():
+    if platform.machine() != "x86_64" or not shutil.which("abidiff"):
+        pytest.skip("the accepted interface is that of x86-64, and abidiff compares it")
+    run("make", "-s", "abi-check", cwd=ROOT)
+
+
+@plain
+def test_other_languages_can_load_it(daemon, faces, client_answers):
+    """Every type is opaque, so ctypes needs no struct."""
+    library = ctypes.CDLL(BUILD / "libfacenet-client.so.0")
+    library.facenet_client_version.restype = ctypes.c_char_p
+    library.facenet_faces_embedding.restype = ctypes.POINTER(ctypes.c_float)
+    client, picture, answer = (ctypes.c_void_p() for _ in range(3))
+    length = ctypes.c_size_t()
+    assert re.search(rb"^\d+\.\d+\.\d+$", library.facenet_client_version())
+    assert library.facenet_client_new(daemon.url.encode(), ctypes.byref(client), None) == 0
+    path = str(faces / "a.jpg").encode()
+    assert library.facenet_picture_from_file(path, ctypes.byref(picture), None) == 0
+    assert library.facenet_client_embed(client, picture, None, ctypes.byref(answer), None) == 0
+    values = library.facenet_faces_embedding(answer, ctypes.c_size_t(0), ctypes.byref(length))
+    got = np.ctypeslib.as_array(values, (length.value,)).copy()
+    assert np.array_equal(got, client_answers[0].astype(np.float32))
+    library.facenet_faces_free(answer)
+    library.facenet_picture_free(picture)
+    library.facenet_client_free(client)
+
+
+def test_many_threads_share_one_client(daemon, faces):
+    said = run(BUILD / "client-threads", faces / "a.jpg", daemon.url, 16, 10)
+    assert said == "16 threads, 160 answers, 0 wrong\n"
+
+
+def test_many_threads_share_one_client_on_a_socket(start, faces, tmp_path):
+    path = tmp_path / "facenetd.sock"
+    start(listen=f"unix:{path}")
+    said = run(BUILD / "client-threads", faces / "a.jpg", f"unix:{path}", 4, 5)
+    assert said == "4 threads, 20 answers, 0 wrong\n"
+
+
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("**/man/*.[1-9]")), ids=lambda path: pathlib.Path(path).name
+)
+def test_manual_pages_are_well_formed(page):
+    if not shutil.which("mandoc"):
+        pytest.skip("no mandoc")
+    assert run("mandoc", "-T", "lint", "-W", "warning", page) == ""
