@@ -20,12 +20,13 @@ static bool is_host(const char *host, size_t size, const char *name) {
     return strlen(name) == size && strncasecmp(host, name, size) == 0;
 }
 
-static bool is_known(const struct fn_access *access, const char *host, size_t size) {
+static bool is_known(const struct fn_config *config, const struct fn_door *door, const char *host,
+                     size_t size) {
     if (is_host(host, size, "localhost") || is_host(host, size, "127.0.0.1") ||
-        is_host(host, size, "[::1]") || is_host(host, size, access->listen_host))
+        is_host(host, size, "[::1]") || is_host(host, size, door->host))
         return true;
-    for (int i = 0; i < access->config->n_allowed_hosts; i++)
-        if (is_host(host, size, access->config->allowed_hosts[i])) return true;
+    for (int i = 0; i < config->n_allowed_hosts; i++)
+        if (is_host(host, size, config->allowed_hosts[i])) return true;
     return false;
 }
 
@@ -42,13 +43,13 @@ static bool is_same_origin(const struct fn_http_header *origin, const struct fn_
     return false;
 }
 
-fn_status fn_access_check(const struct fn_access *access, const struct fn_http_request *request,
-                          struct fn_error *err) {
+fn_status fn_access_check(const struct fn_config *config, const struct fn_door *door,
+                          const struct fn_http_request *request, struct fn_error *err) {
     const struct fn_http_header *host = fn_request_find_header(request, "Host");
     const struct fn_http_header *origin = fn_request_find_header(request, "Origin");
     /* HTTP/1.0 may come without Host; no browser speaks that. */
-    if (host && !access->any_host &&
-        !is_known(access, host->value, host_size(host->value, host->value_size)))
+    if (host && !door->is_unix &&
+        !is_known(config, door, host->value, host_size(host->value, host->value_size)))
         return fn_fail(err, FN_UNKNOWN_HOST,
                        "this server answers for localhost and the names in allowed_hosts only");
     if (origin && !is_same_origin(origin, host))

@@ -14,14 +14,15 @@
 #include "daemon/http/http.h"
 #include "engine/status.h"
 
-struct fn_access {
-    const struct fn_config *config; /* borrowed: allowed_hosts */
-    bool any_host;                  /* a Unix socket: whoever may open it may ask */
-    char listen_host[64];           /* host that is listened on, as in a URL */
+/* The listening socket that a request came by. */
+struct fn_door {
+    struct fn_server *server; /* borrowed */
+    bool is_unix;             /* whoever may open the socket may ask */
+    char host[64];            /* that is listened on, as in a URL */
 };
 
 /* FN_UNKNOWN_HOST or FN_FORBIDDEN. */
-FN_MUST fn_status fn_access_check(const struct fn_access *access,
+FN_MUST fn_status fn_access_check(const struct fn_config *config, const struct fn_door *door,
                                   const struct fn_http_request *request, struct fn_error *err);
 
 #endif

@@ -36,8 +36,14 @@ static bool is_expired(const struct fn_batch_item *item, int64_t now) {
     return now > item->deadline_ns || atomic_load(item->gone);
 }
 
-static void finish(struct fn_batch_item *item, fn_status status, int64_t started, int64_t ended,
-                   int n) {
+static void finish(struct fn_batcher *b, struct fn_batch_item *item, fn_status status,
+                   int64_t started, int64_t ended, int n) {
+    struct fn_metrics *metrics = b->options.metrics;
+    fn_histogram_add(&metrics->queue_seconds, started - item->submitted_ns);
+    atomic_fetch_add(status == FN_OK                  ? &metrics->pictures_computed
+                     : status == FN_DEADLINE_EXCEEDED ? &metrics->pictures_expired
+                                                      : &metrics->pictures_failed,
+                     1);
     item->waited_ns = started - item->submitted_ns;
     item->computed_ns = ended - started;
     item->batch_size = n;
@@ -67,7 +73,6 @@ static int take_batch(struct fn_batcher *b, struct fn_batch_item **ret_expired) 
         if (is_expired(item, now)) {
             item->next = *ret_expired;
             *ret_expired = item;
-            b->stats.expired++;
         } else {
             b->batch[n++] = item;
         }
@@ -81,9 +86,9 @@ static int take_batch(struct fn_batcher *b, struct fn_batch_item **ret_expired) 
 static void note_batch(struct fn_batcher *b, int n, int64_t ns, fn_status status) {
     /* Time per picture falls with size: what a full batch takes is at least what this one took. */
     double ms = fn_ms(ns) * b->options.max_batch / n;
+    fn_histogram_add(&b->options.metrics->device_seconds, ns);
+    atomic_fetch_add(&b->options.metrics->batches[n], 1);
     pthread_mutex_lock(&b->lock);
-    b->stats.batches++;
-    b->stats.pictures += n;
     b->stats.last_status = status;
     if (status == FN_OK)
         b->stats.batch_ms = b->stats.batch_ms > 0 ? 0.8 * b->stats.batch_ms + 0.2 * ms : ms;
@@ -114,7 +119,7 @@ static void compute(struct fn_batcher *b, int n) {
         fn_status own = status;
         if (apart) own = run(b, b->crops + (size_t)i * FN_CROP_SIZE, 1, embedding);
         if (own == FN_OK) memcpy(b->batch[i]->embedding, embedding, length * sizeof *embedding);
-        finish(b->batch[i], own, started, ended, n);
+        finish(b, b->batch[i], own, started, ended, n);
     }
 }
 
@@ -127,7 +132,7 @@ static void *submit_batches(void *arg) {
         int64_t now = fn_now_ns();
         for (; expired; expired = next) {
             next = expired->next;
-            finish(expired, FN_DEADLINE_EXCEEDED, now, now, 0);
+            finish(b, expired, FN_DEADLINE_EXCEEDED, now, now, 0);
         }
         if (n > 0) compute(b, n);
     }
@@ -178,6 +183,7 @@ fn_status fn_batcher_submit(struct fn_batcher *b, struct fn_batch_item *const *i
             b->last = &items[i]->next;
         }
         b->stats.queued += n;
+        atomic_fetch_add(&b->options.metrics->pictures_submitted, (unsigned long long)n);
         pthread_cond_signal(&b->changed);
     }
     pthread_mutex_unlock(&b->lock);

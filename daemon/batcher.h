@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "daemon/metrics.h"
 #include "engine/status.h"
 
 /* One picture. Caller-owned; the batcher's from submit until `done` is called. */
@@ -39,13 +40,13 @@ struct fn_batcher_options {
     fn_status (*run)(void *context, const uint8_t *crops, int n, float *ret_embeddings,
                      struct fn_error *err);
     void *context;
+    struct fn_metrics *metrics; /* borrowed */
     int embedding_size, max_batch, max_queue;
     int64_t max_delay_ns; /* how long a first picture may wait for others */
 };
 
 struct fn_batcher_stats {
-    int queued; /* pictures that wait */
-    int64_t batches, pictures, expired;
+    int queued;            /* pictures that wait */
     double batch_ms;       /* of a full batch, as far as has been seen; 0 before the first */
     fn_status last_status; /* of the device */
 };

@@ -62,10 +62,13 @@ fn_status fn_config_new(struct fn_config **ret_config, struct fn_error *err) {
     FN_CLEANUP(fn_config_free) struct fn_config *config = calloc(1, sizeof *config);
     if (!config) return fn_fail(err, FN_NO_MEMORY, "no memory for the configuration");
     config->log_level = FN_LOG_INFO;
+    fn_status status = fn_config_set(&config->listen[0], "127.0.0.1:8080", err);
+    if (status != FN_OK) return status;
+    config->n_listen = 1;
     for (size_t i = 0; i < N_NUMBERS; i++) *number_slot(config, &numbers[i]) = numbers[i].initial;
     for (size_t i = 0; i < N_STRINGS; i++) {
         if (!strings[i].initial) continue;
-        fn_status status = fn_config_set(string_slot(config, &strings[i]), strings[i].initial, err);
+        status = fn_config_set(string_slot(config, &strings[i]), strings[i].initial, err);
         if (status != FN_OK) return status;
     }
     *ret_config = FN_TAKE(config);
@@ -83,17 +86,21 @@ static fn_status apply_number(struct fn_config *config, const struct number_key 
     return FN_OK;
 }
 
-static fn_status apply_hosts(struct fn_config *config, const json_t *value, struct fn_error *err) {
-    if (!json_is_array(value) || json_array_size(value) > FN_MAX_ALLOWED_HOSTS)
-        return fn_fail(err, FN_USAGE, "expected an array of at most %d host names",
-                       FN_MAX_ALLOWED_HOSTS);
-    config->n_allowed_hosts = 0;
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const char *host = json_string_value(json_array_get(value, i));
-        if (!host || !*host) return fn_fail(err, FN_USAGE, "element %zu is no host name", i);
-        fn_status status = fn_config_set(&config->allowed_hosts[i], host, err);
+/* An array of at most `most` strings; one alone may stand without brackets where `bare` says so. */
+static fn_status apply_list(char **slots, int *n_slots, int most, bool bare, const char *what,
+                            const json_t *value, struct fn_error *err) {
+    size_t n = json_is_array(value) ? json_array_size(value) : 1;
+    if (!(json_is_array(value) || (bare && json_is_string(value))) || n > (size_t)most)
+        return fn_fail(err, FN_USAGE, "expected %san array of at most %d %s",
+                       bare ? "a string or " : "", most, what);
+    *n_slots = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *text =
+            json_string_value(json_is_array(value) ? json_array_get(value, i) : value);
+        if (!text || !*text) return fn_fail(err, FN_USAGE, "element %zu is not one of %s", i, what);
+        fn_status status = fn_config_set(&slots[i], text, err);
         if (status != FN_OK) return status;
-        config->n_allowed_hosts = (int)i + 1;
+        *n_slots = (int)i + 1;
     }
     return FN_OK;
 }
@@ -120,7 +127,12 @@ static fn_status apply_member(struct fn_config *config, const char *name, const 
         if (!text || !*text) return fn_fail(err, FN_USAGE, "expected a string");
         return fn_config_set(string_slot(config, &strings[i]), text, err);
     }
-    if (strcmp(name, "allowed_hosts") == 0) return apply_hosts(config, value, err);
+    if (strcmp(name, "listen") == 0)
+        return apply_list(config->listen, &config->n_listen, FN_MAX_LISTEN, true, "addresses",
+                          value, err);
+    if (strcmp(name, "allowed_hosts") == 0)
+        return apply_list(config->allowed_hosts, &config->n_allowed_hosts, FN_MAX_ALLOWED_HOSTS,
+                          false, "host names", value, err);
     if (strcmp(name, "log_level") == 0) return apply_level(config, value, err);
     return fn_fail(err, FN_USAGE, "unknown key");
 }
@@ -151,6 +163,7 @@ fn_status fn_config_read(struct fn_config *config, const char *path, struct fn_e
 void fn_config_free(struct fn_config *config) {
     if (!config) return;
     for (size_t i = 0; i < N_STRINGS; i++) free(*string_slot(config, &strings[i]));
+    for (int i = 0; i < FN_MAX_LISTEN; i++) free(config->listen[i]);
     for (int i = 0; i < FN_MAX_ALLOWED_HOSTS; i++) free(config->allowed_hosts[i]);
     free(config);
 }

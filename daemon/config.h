@@ -17,6 +17,7 @@
 
 #define FN_CONFIG_PATH       "/etc/facenetd/facenetd.conf"
 #define FN_MAX_ALLOWED_HOSTS 32
+#define FN_MAX_LISTEN        8 /* as FN_MAX_LISTENERS */
 
 /* X(key, default, smallest, largest): all whole numbers. */
 #define FN_CONFIG_NUMBERS(X)                                                                       \
@@ -41,7 +42,6 @@
 
 /* X(key, default): strings; NULL is unset. */
 #define FN_CONFIG_STRINGS(X)                                                                       \
-    X(listen, "127.0.0.1:8080")                                                                    \
     X(model, "/var/lib/facenetd/model.safetensors")                                                \
     X(device, "auto")                                                                              \
     X(kernel_family, NULL)                                                                         \
@@ -55,6 +55,8 @@ struct fn_config {
 #define FN_CONFIG_STRING(key, initial) char *key; /* owned */
     FN_CONFIG_STRINGS(FN_CONFIG_STRING)
 #undef FN_CONFIG_STRING
+    int n_listen;
+    char *listen[FN_MAX_LISTEN]; /* owned */
     int n_allowed_hosts;
     char *allowed_hosts[FN_MAX_ALLOWED_HOSTS]; /* owned */
     enum fn_log_level log_level;

@@ -4,7 +4,6 @@
 #include "daemon/service.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
@@ -48,37 +47,39 @@ static fn_status open_engine(struct fn_service *service, struct fn_error *err) {
     return status;
 }
 
-static fn_status open_threads(struct fn_service *service, struct fn_error *err) {
+static fn_status open_batcher(struct fn_service *service, struct fn_error *err) {
     const struct fn_config *config = service->config;
     struct fn_batcher_options options = {
         .run = run_engine,
         .context = service,
+        .metrics = &service->server->metrics,
         .embedding_size = service->model->network.embedding_size,
         .max_batch = (int)config->max_batch,
         .max_queue = (int)config->max_queue,
         .max_delay_ns = config->max_delay_us * FN_NS_PER_US,
     };
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int n_workers = config->workers ? (int)config->workers : cores > 0 ? (int)cores : 1;
-    fn_status status = fn_batcher_new(&options, &service->batcher, err);
-    return status == FN_OK ? fn_workers_new(n_workers, &service->workers, err) : status;
+    return fn_batcher_new(&options, &service->batcher, err);
 }
 
-fn_status fn_service_open(const struct fn_config *config, struct fn_service **ret_service,
-                          struct fn_error *err) {
+fn_status fn_service_open(struct fn_server *server, struct fn_config *config,
+                          struct fn_service **ret_service, struct fn_error *err) {
     FN_CLEANUP(fn_service_close) struct fn_service *service = calloc(1, sizeof *service);
     if (!service) return fn_fail(err, FN_NO_MEMORY, "no memory for the service");
-    service->config = service->access.config = config;
+    service->server = server;
+    service->config = config;
     fn_status status = open_model(service, err);
     if (status == FN_OK) status = open_engine(service, err);
-    if (status == FN_OK) status = open_threads(service, err);
-    if (status == FN_OK) *ret_service = FN_TAKE(service);
+    if (status == FN_OK) status = open_batcher(service, err);
+    if (status == FN_OK)
+        *ret_service = FN_TAKE(service);
+    else
+        service->config = NULL; /* not taken */
     return status;
 }
 
 fn_status fn_service_check_ready(struct fn_service *service, struct fn_error *err) {
     struct fn_batcher_stats stats;
-    if (atomic_load(&service->draining))
+    if (atomic_load(&service->server->draining))
         return fn_fail(err, FN_DRAINING, "the server is shutting down");
     fn_batcher_get_stats(service->batcher, &stats);
     if (stats.last_status != FN_OK)
@@ -86,14 +87,15 @@ fn_status fn_service_check_ready(struct fn_service *service, struct fn_error *er
     return FN_OK;
 }
 
+void fn_service_stop(struct fn_service *service) {
+    fn_batcher_stop(service->batcher);
+}
+
 void fn_service_close(struct fn_service *service) {
     if (!service) return;
-    /* The batcher hands its last results to the workers; what they submit from then on is refused,
-     * and they finish those requests themselves. */
-    if (service->batcher) fn_batcher_stop(service->batcher);
-    fn_workers_free(service->workers);
     fn_batcher_free(service->batcher);
     fn_engine_close(service->engine);
     fn_model_close(service->model);
+    fn_config_free(service->config);
     free(service);
 }

@@ -11,13 +11,15 @@
 
 static void end(struct fn_call *call) {
     struct fn_http_request *request = call->request;
-    atomic_fetch_sub(&call->service->in_work, 1);
+    struct fn_service *service = call->service;
+    atomic_fetch_sub(&service->server->in_work, 1);
     for (int i = 0; i < call->n_shots; i++) {
         free(call->shots[i].crop);
         free(call->shots[i].embedding);
     }
     fn_body_free(call->body);
     free(call);
+    fn_service_release(service);
     fn_http_finish(request);
 }
 
@@ -57,10 +59,11 @@ fn_status fn_call_begin(struct fn_service *service, struct fn_http_request *requ
     struct fn_call *call = calloc(1, sizeof *call);
     if (!call) return fn_fail(err, FN_NO_MEMORY, "no memory for a request");
     call->task.run = run_first_step;
+    fn_service_acquire(service);
     call->service = service;
     call->request = request;
     call->step = handle;
-    fn_workers_push(service->workers, &call->task, FN_TASK_BEGIN);
+    fn_workers_push(service->server->workers, &call->task, FN_TASK_BEGIN);
     return FN_OK;
 }
 
@@ -89,6 +92,7 @@ static fn_status decode_shot(struct fn_call *call, struct fn_shot *shot,
         status = fn_fail(err, FN_NO_MEMORY, "no memory for a crop");
     fn_picture_free(picture);
     shot->decoded_ns = fn_now_ns() - started;
+    fn_histogram_add(&service->server->metrics.decode_seconds, shot->decoded_ns);
     return status;
 }
 
@@ -111,7 +115,7 @@ static void note_done(struct fn_batch_item *item, fn_status status) {
     struct fn_call *call = shot->call;
     shot->status = status;
     if (atomic_fetch_sub(&call->remaining, 1) == 1)
-        fn_workers_push(call->service->workers, &call->task, FN_TASK_FINISH);
+        fn_workers_push(call->service->server->workers, &call->task, FN_TASK_FINISH);
 }
 
 static fn_status submit(struct fn_call *call, struct fn_error *err) {

@@ -17,7 +17,14 @@ static const struct fn_route routes[] = {
     {"/model", FN_HTTP_GET, fn_handle_model, NULL},
     {"/healthz", FN_HTTP_GET, fn_handle_healthz, NULL},
     {"/readyz", FN_HTTP_GET, fn_handle_readyz, NULL},
+    {"/metrics", FN_HTTP_GET, fn_handle_metrics, NULL},
 };
+#define N_ROUTES ((int)(sizeof routes / sizeof routes[0]))
+_Static_assert(sizeof routes / sizeof routes[0] < FN_METRIC_ROUTES, "one place is for no route");
+
+const char *fn_routes_path(int index) {
+    return index >= 0 && index < N_ROUTES ? routes[index].path : NULL;
+}
 
 /* The path of a target: no query, no "http://authority" before it, no "/v1". Paths of ours need no
  * percent-encoding, so an encoded one is none of ours. */
@@ -39,7 +46,7 @@ static bool takes(const struct fn_route *route, enum fn_http_method method) {
 static fn_status find_route(struct fn_http_request *request, struct fn_error *err) {
     size_t size;
     const char *path = find_path(request->target, &size);
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+    for (int i = 0; i < N_ROUTES; i++) {
         const struct fn_route *route = &routes[i];
         if (strlen(route->path) != size || memcmp(route->path, path, size) != 0) continue;
         request->route = route;
@@ -70,12 +77,20 @@ static fn_status read_timeout(const struct fn_http_request *request, int64_t *re
     return FN_OK;
 }
 
+static void note_received(void *context, const struct fn_http_request *request) {
+    const struct fn_door *door = context;
+    (void)request;
+    fn_metrics_note_received(&door->server->metrics);
+}
+
 static fn_status admit(void *context, struct fn_http_request *request, struct fn_error *err) {
-    struct fn_service *service = context;
+    const struct fn_door *door = context;
+    struct fn_service *service = fn_server_acquire(door->server);
     int64_t timeout_ms;
-    fn_status status = fn_access_check(&service->access, request, err);
+    fn_status status = fn_access_check(service->config, door, request, err);
     if (status == FN_OK) status = find_route(request, err);
     if (status == FN_OK) status = read_timeout(request, &timeout_ms, err);
+    fn_service_release(service);
     return status;
 }
 
@@ -87,7 +102,7 @@ static bool begin_work(struct fn_service *service, struct fn_http_request *reque
         int64_t sooner = fn_now_ns() + timeout_ms * FN_NS_PER_MS;
         if (sooner < request->deadline_ns) request->deadline_ns = sooner;
     }
-    if (atomic_fetch_add(&service->in_work, 1) >= at_once) {
+    if (atomic_fetch_add(&service->server->in_work, 1) >= at_once) {
         (void)fn_fail(&err, FN_OVERLOADED, "%lld requests are in work already", (long long)at_once);
         fn_reply_retry(request, &err, fn_batcher_wait_ms(service->batcher));
     } else if (fn_call_begin(service, request, route->work, &err) == FN_OK) {
@@ -95,35 +110,45 @@ static bool begin_work(struct fn_service *service, struct fn_http_request *reque
     } else {
         fn_reply_problem(request, &err);
     }
-    atomic_fetch_sub(&service->in_work, 1);
+    atomic_fetch_sub(&service->server->in_work, 1);
     return true;
 }
 
 static bool serve(void *context, struct fn_http_request *request) {
-    struct fn_service *service = context;
+    const struct fn_door *door = context;
     const struct fn_route *route = request->route;
+    bool replied = true;
     if (request->method == FN_HTTP_OPTIONS) {
         fn_reply_empty(request);
         return true;
     }
-    if (route->work) return begin_work(service, request, route);
-    route->reply(service, request);
-    return true;
+    struct fn_service *service = fn_server_acquire(door->server);
+    if (route->work)
+        replied = begin_work(service, request, route);
+    else
+        route->reply(service, request);
+    fn_service_release(service);
+    return replied;
 }
 
-static void log_done(void *context, const struct fn_http_request *request, bool delivered) {
+static void note_done(void *context, const struct fn_http_request *request, bool delivered) {
     static const char *const methods[] = {"GET", "HEAD", "POST", "OPTIONS", "other"};
+    const struct fn_door *door = context;
     const struct fn_route *route = request->route;
     bool probe = route && route->reply && request->status == FN_OK;
-    (void)context;
+    int64_t took = fn_now_ns() - request->arrived_ns;
+    fn_metrics_note_ended(&door->server->metrics, route ? (int)(route - routes) : -1,
+                          request->reply.status, request->status, delivered, took);
     fn_log(probe ? FN_LOG_DEBUG : FN_LOG_INFO,
            "event=request id=%s method=%s route=%s status=%d code=%s ms=%.1f delivered=%s",
            request->id, methods[request->method], route ? route->path : "-", request->reply.status,
-           fn_status_code(request->status), fn_ms(fn_now_ns() - request->arrived_ns),
-           delivered ? "yes" : "no");
+           fn_status_code(request->status), fn_ms(took), delivered ? "yes" : "no");
 }
 
-struct fn_http_handlers fn_routes_handlers(struct fn_service *service) {
-    return (struct fn_http_handlers){
-        .context = service, .admit = admit, .serve = serve, .done = log_done};
+struct fn_http_handlers fn_routes_handlers(struct fn_door *door) {
+    return (struct fn_http_handlers){.context = door,
+                                     .received = note_received,
+                                     .admit = admit,
+                                     .serve = serve,
+                                     .done = note_done};
 }

@@ -4,6 +4,7 @@
 #ifndef FN_ROUTES_H
 #define FN_ROUTES_H
 
+#include "daemon/access.h"
 #include "daemon/api/call.h"
 #include "daemon/http/http.h"
 #include "daemon/service.h"
@@ -16,14 +17,18 @@ struct fn_route {
     void (*work)(struct fn_call *call);
 };
 
-/* handle_embed.c, handle_distance.c, handle_info.c */
+/* handle_embed.c, handle_distance.c, handle_info.c, handle_metrics.c */
 void fn_handle_embed(struct fn_call *call);
 void fn_handle_distance(struct fn_call *call);
 void fn_handle_healthz(struct fn_service *service, struct fn_http_request *request);
 void fn_handle_readyz(struct fn_service *service, struct fn_http_request *request);
+void fn_handle_metrics(struct fn_service *service, struct fn_http_request *request);
 void fn_handle_model(struct fn_service *service, struct fn_http_request *request);
 
-/* The handlers of an HTTP server that serves these routes; `service` is borrowed. */
-struct fn_http_handlers fn_routes_handlers(struct fn_service *service);
+/* The handlers of an HTTP server that serves these routes; `door` is borrowed. */
+struct fn_http_handlers fn_routes_handlers(struct fn_door *door);
+
+/* The path at that place of the table, for the metrics; NULL beyond its end. */
+const char *fn_routes_path(int index);
 
 #endif

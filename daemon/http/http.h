@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * http.h -- HTTP as the rest of the daemon sees it: requests come in whole, replies go out whole.
- * libmicrohttpd stays behind http.c.
+ * libmicrohttpd stays behind the files mhd_*.c.
  *
  * A request belongs to one thread at a time: to its lane until serve() returns, then, if serve()
  * took it, to whoever works on it until fn_http_finish(). A client that leaves or a deadline that
@@ -18,7 +18,8 @@
 
 #define FN_REQUEST_ID_SIZE   65
 #define FN_MAX_HEADERS       64
-#define FN_MAX_REPLY_HEADERS 4
+#define FN_MAX_REPLY_HEADERS 8
+#define FN_HTTP_CLIENT_GONE  499 /* status of a request that nobody was left to answer */
 
 enum fn_http_method {
     FN_HTTP_GET,
@@ -55,14 +56,15 @@ struct fn_http_request {
     uint8_t *body;      /* owned */
     size_t body_size;
     char id[FN_REQUEST_ID_SIZE];
-    int64_t arrived_ns;  /* headers complete */
-    int64_t deadline_ns; /* set when serve() is called; serve() may bring it forward */
-    atomic_bool gone;    /* nobody waits for the reply any more */
-    const void *route;   /* for the handlers; NULL before admit() */
-    fn_status status;    /* what became of it, for the log line */
+    int64_t content_length; /* as promised by the headers; -1: not promised */
+    int64_t arrived_ns;     /* headers complete */
+    int64_t deadline_ns;    /* set when serve() is called; serve() may bring it forward */
+    atomic_bool gone;       /* nobody waits for the reply any more */
+    const void *route;      /* for the handlers; NULL before admit() */
+    fn_status status;       /* what became of it, for the log line */
     struct fn_http_reply reply;
 
-    /* Private to http.c and request.c. */
+    /* Private to the files of this folder. */
     struct fn_http_lane *lane;
     struct fn_http_connection *connection; /* lane thread only; NULL when nobody waits */
     struct fn_http_request *next;
@@ -73,25 +75,44 @@ struct fn_http_request {
 /* What the daemon does with requests. Called in lane threads: nothing here may block. */
 struct fn_http_handlers {
     void *context;
+    /* Headers have come, well formed or not. */
+    void (*received)(void *context, const struct fn_http_request *request);
     /* Headers are complete and well formed, the body is still to come. Anything but FN_OK refuses;
      * headers for the refusal ("Allow") may be added to the reply. */
     fn_status (*admit)(void *context, struct fn_http_request *request, struct fn_error *err);
     /* The request is whole. True: the reply is filled. False: fn_http_finish() will be called, by
      * any thread, perhaps already before this returns. */
     bool (*serve)(void *context, struct fn_http_request *request);
-    /* The reply was handed over or the client is gone; one line in the log. */
+    /* The reply was handed over or the client is gone. Once for every request whose headers came,
+     * after received() for the same. */
     void (*done)(void *context, const struct fn_http_request *request, bool delivered);
+};
+
+/* What may change while the server runs. */
+struct fn_http_limits {
+    size_t max_body;           /* bytes */
+    size_t max_inflight_bytes; /* of all bodies together */
+    int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
+    int64_t min_rate; /* bytes a second that bodies and replies must move at after their timeout */
+    int64_t deadline_ms;
+};
+
+enum fn_http_cut { FN_CUT_IDLE, FN_CUT_HEADERS, FN_CUT_BODY, FN_CUT_REPLY, FN_CUT_PHASES };
+
+/* Figures of all servers that share them. */
+struct fn_http_figures {
+    atomic_size_t inflight; /* bytes of all bodies */
+    atomic_int connections, suspended;
+    atomic_ullong accepted;           /* connections, ever */
+    atomic_ullong cut[FN_CUT_PHASES]; /* connections ended for being slow, by what they did */
 };
 
 struct fn_http_options {
     int listen_fd; /* bound, listening, non-blocking; borrowed: close it after fn_http_free() */
     int lanes;     /* threads */
     int max_connections;
-    size_t max_body;           /* bytes */
-    size_t max_inflight_bytes; /* of all bodies together */
-    int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
-    int64_t min_rate; /* bytes a second that bodies and replies must move at after their timeout */
-    int64_t deadline_ms;
+    struct fn_http_limits limits;
+    struct fn_http_figures *figures; /* borrowed; several servers may share them */
     struct fn_http_handlers handlers;
 };
 
@@ -99,6 +120,9 @@ struct fn_http; /* opaque */
 
 FN_MUST fn_status fn_http_start(const struct fn_http_options *options, struct fn_http **ret_http,
                                 struct fn_error *err);
+
+/* Lanes obey from their next turn on. Any thread. */
+void fn_http_set_limits(struct fn_http *http, const struct fn_http_limits *limits);
 
 /* Hand a request back with its reply filled. Any thread; the request is the lane's from then on. */
 void fn_http_finish(struct fn_http_request *request);

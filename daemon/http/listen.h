@@ -10,7 +10,7 @@
 
 #include "engine/status.h"
 
-#define FN_MAX_LISTENERS 1
+#define FN_MAX_LISTENERS 8
 
 struct fn_listener {
     int fd;

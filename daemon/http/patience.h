@@ -32,6 +32,6 @@ struct fn_patience {
 };
 
 /* Nanoseconds from the beginning of the phase; INT64_MAX when it ends by itself. */
-int64_t fn_patience_ns(const struct fn_patience *patience, const struct fn_http_options *options);
+int64_t fn_patience_ns(const struct fn_patience *patience, const struct fn_http_limits *limits);
 
 #endif

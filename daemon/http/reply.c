@@ -24,25 +24,16 @@ void fn_reply_header(struct fn_http_request *request, const char *name, const ch
     reply->n_headers++;
 }
 
+/* `body` is stolen; NULL: memory is out. */
 static void set_body(struct fn_http_request *request, int http_status, const char *content_type,
-                     json_t *object) {
+                     char *body, size_t size) {
     struct fn_http_reply *reply = &request->reply;
     free(reply->body);
-    reply->body = NULL;
-    if (object && json_object_set_new(object, "request_id", json_string(request->id)) == 0)
-        reply->body = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    json_decref(object);
-    size_t size = reply->body ? strlen(reply->body) : 0;
-    char *with_newline = reply->body ? realloc(reply->body, size + 1) : NULL;
-    if (with_newline) {
-        with_newline[size] = '\n'; /* in the NUL's place: friendly to terminals */
-        reply->body = with_newline;
-        reply->body_size = size + 1;
-        reply->status = http_status;
-        reply->content_type = content_type;
-        return;
-    }
-    free(reply->body);
+    reply->body = body;
+    reply->body_size = size;
+    reply->status = http_status;
+    reply->content_type = content_type;
+    if (body) return;
     reply->body = strdup(out_of_memory);
     reply->body_size = reply->body ? sizeof out_of_memory - 1 : 0;
     reply->status = fn_status_http(FN_NO_MEMORY);
@@ -50,9 +41,23 @@ static void set_body(struct fn_http_request *request, int http_status, const cha
     request->status = FN_NO_MEMORY;
 }
 
+/* `object` is stolen; NULL: memory is out. */
+static void set_json(struct fn_http_request *request, int http_status, const char *content_type,
+                     json_t *object) {
+    char *text = NULL;
+    if (object && json_object_set_new(object, "request_id", json_string(request->id)) == 0)
+        text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(object);
+    size_t size = text ? strlen(text) : 0;
+    char *with_newline = text ? realloc(text, size + 1) : NULL;
+    if (!with_newline) free(text);
+    if (with_newline) with_newline[size] = '\n'; /* in the NUL's place: friendly to terminals */
+    set_body(request, http_status, content_type, with_newline, size + 1);
+}
+
 void fn_reply_json(struct fn_http_request *request, int http_status, json_t *object) {
     request->status = FN_OK;
-    set_body(request, http_status, "application/json", object);
+    set_json(request, http_status, "application/json", object);
 }
 
 static json_t *problem(const struct fn_error *err) {
@@ -77,7 +82,7 @@ void fn_reply_retry(struct fn_http_request *request, const struct fn_error *err,
     }
     (void)snprintf(seconds, sizeof seconds, "%ld", (retry_after_ms + 999) / 1000);
     fn_reply_header(request, "Retry-After", seconds);
-    set_body(request, fn_status_http(err->status), "application/problem+json", object);
+    set_json(request, fn_status_http(err->status), "application/problem+json", object);
 }
 
 void fn_reply_problem(struct fn_http_request *request, const struct fn_error *err) {
@@ -87,7 +92,13 @@ void fn_reply_problem(struct fn_http_request *request, const struct fn_error *er
         return;
     }
     request->status = err->status;
-    set_body(request, http_status, "application/problem+json", problem(err));
+    set_json(request, http_status, "application/problem+json", problem(err));
+}
+
+void fn_reply_text(struct fn_http_request *request, const char *content_type, char *text,
+                   size_t size) {
+    request->status = FN_OK;
+    set_body(request, 200, content_type, text, size);
 }
 
 void fn_reply_empty(struct fn_http_request *request) {

@@ -21,6 +21,10 @@ void fn_reply_problem(struct fn_http_request *request, const struct fn_error *er
 void fn_reply_retry(struct fn_http_request *request, const struct fn_error *err,
                     long retry_after_ms);
 
+/* Status 200 with `text` (stolen; NULL means memory was out). `content_type` static. */
+void fn_reply_text(struct fn_http_request *request, const char *content_type, char *text,
+                   size_t size);
+
 /* Status 204: headers only. */
 void fn_reply_empty(struct fn_http_request *request);
 

@@ -33,6 +33,7 @@ static struct job {
 } jobs[MAX_ITEMS];
 
 static struct fn_batcher *batcher;
+static struct fn_metrics metrics;
 
 static fn_status run(void *context, const uint8_t *crops, int n, float *embeddings,
                      struct fn_error *err) {
@@ -70,7 +71,7 @@ static int begin(void **state) {
     (void)state;
     struct fn_error err;
     struct fn_batcher_options options = {
-        .run = run, .embedding_size = 2, .max_batch = 4, .max_queue = 8};
+        .run = run, .metrics = &metrics, .embedding_size = 2, .max_batch = 4, .max_queue = 8};
     memset(&device, 0, sizeof device);
     memset(jobs, 0, sizeof jobs);
     (void)pthread_mutex_init(&device.lock, NULL);

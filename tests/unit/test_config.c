@@ -23,7 +23,7 @@ static fn_status apply(struct fn_config *config, const char *text) {
 
 static void defaults_are_those_of_the_documentation(void **state) {
     const struct fn_config *config = *state;
-    assert_string_equal(config->listen, "127.0.0.1:8080");
+    assert_string_equal(config->listen[0], "127.0.0.1:8080");
     assert_int_equal(config->max_batch, 16);
     assert_int_equal(config->max_delay_us, 0);
     assert_int_equal(config->max_body, 24 * 1024 * 1024);
@@ -41,7 +41,7 @@ static void keys_are_set(void **state) {
                                    "\"error\", \"allowed_hosts\": [\"a\", \"b\"]}"),
                      FN_OK);
     assert_int_equal(config->max_batch, 32);
-    assert_string_equal(config->listen, "unix:/x");
+    assert_string_equal(config->listen[0], "unix:/x");
     assert_int_equal(config->log_level, FN_LOG_ERROR);
     assert_int_equal(config->n_allowed_hosts, 2);
     assert_string_equal(config->allowed_hosts[1], "b");
@@ -92,7 +92,7 @@ static void the_example_is_valid_and_says_the_defaults(void **state) {
 #define SAME(key, initial, smallest, largest) assert_int_equal(config->key, plain->key);
     FN_CONFIG_NUMBERS(SAME)
 #undef SAME
-    assert_string_equal(config->listen, plain->listen);
+    assert_string_equal(config->listen[0], plain->listen[0]);
     assert_string_equal(config->model, plain->model);
     assert_string_equal(config->device, plain->device);
     fn_config_free(plain);

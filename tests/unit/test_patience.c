@@ -6,10 +6,10 @@
 #include "daemon/clock.h"
 #include "tests/unit/support/cmocka_all.h"
 
-static const struct fn_http_options options = {.header_timeout_ms = 5000,
-                                               .body_timeout_ms = 10000,
-                                               .idle_timeout_ms = 30000,
-                                               .min_rate = 1000};
+static const struct fn_http_limits options = {.header_timeout_ms = 5000,
+                                              .body_timeout_ms = 10000,
+                                              .idle_timeout_ms = 30000,
+                                              .min_rate = 1000};
 
 #define MS(...) (fn_patience_ns(&(struct fn_patience){__VA_ARGS__}, &options) / FN_NS_PER_MS)
 
