@@ -10,6 +10,8 @@
 CC      ?= gcc
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 SAN     ?=
 WERROR  ?= 1
 FUZZER  ?=
@@ -115,21 +117,33 @@ run: ## set up, build, make the model, serve on LISTEN=127.0.0.1:8080
 
 VENV   := build/venv
 PYTEST := $(VENV)/bin/python -m pytest -q
+# Tests marked `full` take minutes, those marked `soak` hours; PROOF also says how often to repeat.
+PROOF  ?= check
+MARKED := $(if $(filter check,$(PROOF)),not full and not soak,$(if $(filter full,$(PROOF)),not soak))
 
 $(VENV)/.made: tests/requirements.txt
 	$(Q)python3 -m venv --clear $(VENV)
 	$(Q)$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	$(Q)touch $@
 
-.PHONY: check unit-build pytest
+.PHONY: check check-full soak unit-build pytest
 check: ## set up, build with gcc and clang, test, test under sanitizers, fuzz, lint
 	$(Q)scripts/setup.sh check
 	$(Q)scripts/check.sh
 
+check-full: ## make check, then the proofs that take longer (tests marked full)
+	$(Q)scripts/setup.sh full
+	$(Q)$(MAKE) --no-print-directory check
+	$(Q)$(MAKE) --no-print-directory pytest PROOF=full MARKED=full
+
+soak: all $(VENV)/.made ## the proofs that take hours: SOAK_MINUTES=60 of traffic, 1,000 restarts
+	$(Q)scripts/setup.sh full
+	$(Q)$(MAKE) --no-print-directory pytest PROOF=soak MARKED=soak
+
 unit-build: $(UNIT_BIN)
 
 pytest: all $(VENV)/.made ## run the Python tests: T=tests/http chooses some
-	$(Q)FACENETD_BUILD=$(BUILD) $(PYTEST) $(or $(T),tests)
+	$(Q)FACENETD_BUILD=$(BUILD) FACENETD_PROOF=$(PROOF) $(PYTEST) -m '$(MARKED)' $(or $(T),tests)
 
 # ---- lint and format ----------------------------------------------------------------------------
 
@@ -171,10 +185,27 @@ format: $(VENV)/.made ## format C, OpenCL C and Python in place
 
 # ---- install ------------------------------------------------------------------------------------
 
-.PHONY: install
-install: all ## install both programs under DESTDIR and PREFIX
+# For a package: DESTDIR=tree PREFIX=/usr. A configuration that is there already is kept.
+SHARE := $(DESTDIR)$(PREFIX)/share
+EXAMPLES := $(wildcard config/*) systemd/fpga.conf
+.PHONY: install deb
+install: all ## install programs, units, thin model and documentation under DESTDIR and PREFIX
 	install -D -m 755 $(BUILD)/facenetd $(DESTDIR)$(PREFIX)/bin/facenetd
 	install -D -m 755 $(BUILD)/facenet-model $(DESTDIR)$(PREFIX)/bin/facenet-model
+	install -D -m 644 models/thin-512.safetensors $(SHARE)/facenetd/thin-512.safetensors
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/facenetd
+	sed 's#@PREFIX@#$(PREFIX)#g' systemd/facenetd.service.in > $(DESTDIR)$(UNITDIR)/facenetd.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/facenetd.service
+	install -m 644 systemd/facenetd.socket $(DESTDIR)$(UNITDIR)/facenetd.socket
+	[ -e $(DESTDIR)$(SYSCONFDIR)/facenetd/facenetd.conf ] || \
+	    install -m 644 config/facenetd.conf $(DESTDIR)$(SYSCONFDIR)/facenetd/facenetd.conf
+	install -d $(SHARE)/doc/facenetd/examples
+	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) $(SHARE)/doc/facenetd
+	install -m 644 $(EXAMPLES) $(SHARE)/doc/facenetd/examples
+
+deb: ## build the Debian packages into build/deb/
+	$(Q)scripts/setup.sh full
+	$(Q)scripts/make-deb.sh
 
 # One program a parser: by default with tests/fuzz/driver.c, by FUZZER=libfuzzer with clang's.
 FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -5,6 +5,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "engine/cleanup.h"
@@ -101,6 +102,9 @@ fn_status fn_flags_load_config(const struct fn_flags *flags, struct fn_config **
         status = fn_config_set(&config->listen[i], flags->listen[i], err);
         config->n_listen = i + 1;
     }
+    const char *cache = getenv("CACHE_DIRECTORY"); /* systemd's CacheDirectory= */
+    if (status == FN_OK && cache && !config->cache_dir)
+        status = fn_config_set(&config->cache_dir, cache, err);
     if (status != FN_OK) return status;
     config->allow_untrained = flags->allow_untrained;
     *ret_config = FN_TAKE(config);

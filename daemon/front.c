@@ -93,6 +93,15 @@ const struct fn_listener *fn_front_listener(const struct fn_front *front, int in
     return index < front->n ? &front->entrances[index].listener : NULL;
 }
 
+int64_t fn_front_stalled_since_ns(struct fn_front *front) {
+    int64_t oldest = INT64_MAX;
+    for (int i = 0; i < front->n; i++) {
+        int64_t since_ns = fn_http_stalled_since_ns(front->entrances[i].http);
+        if (since_ns < oldest) oldest = since_ns;
+    }
+    return oldest;
+}
+
 void fn_front_drain(struct fn_front *front) {
     for (int i = 0; i < front->n; i++) fn_http_drain(front->entrances[i].http);
 }

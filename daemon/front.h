@@ -6,6 +6,7 @@
 #define FN_FRONT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "daemon/config.h"
 #include "daemon/http/listen.h"
@@ -24,6 +25,8 @@ FN_MUST fn_status fn_front_start(struct fn_front *front, struct fn_server *serve
 /* Borrowed; NULL beyond the last. */
 const struct fn_listener *fn_front_listener(const struct fn_front *front, int index);
 
+/* As fn_http_stalled_since_ns(), of all. */
+int64_t fn_front_stalled_since_ns(struct fn_front *front);
 /* As fn_http_drain(), fn_http_is_drained(), fn_http_stop() of each; NULL is a no-op. */
 void fn_front_drain(struct fn_front *front);
 bool fn_front_is_drained(const struct fn_front *front);

@@ -97,6 +97,10 @@ static void say_ready(const struct fn_service *service, const struct fn_front *f
     (void)fflush(stdout);
 }
 
+static int64_t lanes_stalled_since_ns(void *front) {
+    return fn_front_stalled_since_ns(front);
+}
+
 static int64_t workers_stalled_since_ns(void *server) {
     return fn_workers_stalled_since_ns(((struct fn_server *)server)->workers);
 }
@@ -109,14 +113,15 @@ static int64_t batches_stalled_since_ns(void *server) {
 }
 
 /* Only when the service manager asked for it. */
-static fn_status start_watchdog(struct fn_server *server, struct fn_watchdog **ret_watchdog,
-                                struct fn_error *err) {
+static fn_status start_watchdog(struct fn_server *server, struct fn_front *front,
+                                struct fn_watchdog **ret_watchdog, struct fn_error *err) {
     const struct fn_watchdog_part parts[] = {
+        {"lanes", lanes_stalled_since_ns, front},
         {"workers", workers_stalled_since_ns, server},
         {"batches", batches_stalled_since_ns, server},
     };
     int64_t period_ns = fn_notify_watchdog_ns();
-    return period_ns ? fn_watchdog_start(period_ns, parts, 2, ret_watchdog, err) : FN_OK;
+    return period_ns ? fn_watchdog_start(period_ns, parts, 3, ret_watchdog, err) : FN_OK;
 }
 
 static void drain(const struct fn_config *config, struct fn_server *server,
@@ -180,7 +185,7 @@ static fn_status run(const struct fn_flags *flags, struct fn_error *err) {
     if (status == FN_OK) status = fn_front_open(config, &front, err);
     if (status == FN_OK) status = open_server(&config, &server, err);
     if (status == FN_OK) status = fn_front_start(front, server, err);
-    if (status == FN_OK) status = start_watchdog(server, &watchdog, err);
+    if (status == FN_OK) status = start_watchdog(server, front, &watchdog, err);
     if (status == FN_OK) {
         serve_until_told(flags, server, front);
         fn_log(FN_LOG_INFO, "event=stopped");

@@ -3,7 +3,9 @@
  * service.c -- see service.h. */
 #include "daemon/service.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
@@ -16,6 +18,11 @@ static fn_status run_engine(void *context, const uint8_t *crops, int n, float *r
 
 static fn_status open_model(struct fn_service *service, struct fn_error *err) {
     const struct fn_config *config = service->config;
+    if (access(config->model, F_OK) != 0 && errno == ENOENT)
+        return fn_fail(err, FN_USAGE,
+                       "there is no model %.100s; make it with \"facenet-model quantize WEIGHTS "
+                       "--calibration PICTURES -o %.100s\" or copy thin-512.safetensors there",
+                       config->model, config->model);
     fn_status status = fn_model_open(config->model, &service->model, err);
     if (status != FN_OK) return status;
     if (service->model->untrained && !config->allow_untrained)

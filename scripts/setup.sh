@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Install the Debian 12 packages that are missing, by name.
-# Usage: setup.sh run|check        run: to build and start; check: also to test and lint
+# Usage: setup.sh run|check|full   run: to build and start; check: also to test and lint; full: also
+#                                  for the proofs that take longer
 #
 # With everything there this is one dpkg-query: no apt, no network. Packages are installed as root or
 # through sudo; where neither is possible, the one line to run is printed and nothing is changed.
@@ -28,8 +29,9 @@ level=${1:-}
 case $level in
 run) wanted=("${run_packages[@]}") ;;
 check) wanted=("${run_packages[@]}" "${check_packages[@]}") ;;
+full) wanted=("${run_packages[@]}" "${check_packages[@]}" "${full_packages[@]}") ;;
 *)
-    echo "usage: setup.sh run|check" >&2
+    echo "usage: setup.sh run|check|full" >&2
     exit 2
     ;;
 esac

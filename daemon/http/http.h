@@ -127,6 +127,10 @@ void fn_http_set_limits(struct fn_http *http, const struct fn_http_limits *limit
 /* Hand a request back with its reply filled. Any thread; the request is the lane's from then on. */
 void fn_http_finish(struct fn_http_request *request);
 
+/* When the lane that has not turned for longest last did. Wakes them all, so that the next call
+ * tells one that stands still from one with nothing to do. INT64_MAX while they drain. */
+int64_t fn_http_stalled_since_ns(struct fn_http *http);
+
 /* Stop accepting, close idle connections, answer what was accepted; returns at once. */
 void fn_http_drain(struct fn_http *http);
 /* Whether all lanes have ended. */

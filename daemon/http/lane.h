@@ -51,6 +51,7 @@ struct fn_http_lane {
     int n_connections;
     struct fn_http_connection *connections;
     int64_t next_tick_ns;
+    atomic_int_fast64_t turned_ns; /* start of the latest turn, for whoever watches */
     struct fn_mailbox finished;
     struct fn_http_limits limits; /* the lane's own copy */
     unsigned limits_version;

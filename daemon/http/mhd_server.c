@@ -49,11 +49,12 @@ static void *run_lane(void *arg) {
                            {.fd = lane->watch, .events = POLLIN}};
     while (!lane->quiesced || lane->n_connections) {
         int n = poll(fds, 3, wait_ms(lane));
+        int64_t now = fn_now_ns();
+        atomic_store(&lane->turned_ns, now);
         take_limits(lane);
         fn_connection_resume_finished(lane);
         if (n > 0 && fds[2].revents) fn_connection_note_departures(lane);
         if (atomic_load(&lane->http->draining) && !lane->quiesced) quiesce(lane);
-        int64_t now = fn_now_ns();
         if (now >= lane->next_tick_ns) {
             fn_connection_keep_time(lane, now);
             lane->next_tick_ns = now + TICK_NS;
@@ -95,6 +96,7 @@ static fn_status start_lane(struct fn_http *http, struct fn_http_lane *lane, str
     if (status != FN_OK) return status;
     status = open_lane(http, lane, err);
     if (status == FN_OK) {
+        atomic_store(&lane->turned_ns, fn_now_ns());
         atomic_fetch_add(&http->running, 1);
         if (fn_thread_start(&lane->thread, run_lane, lane) == 0) return FN_OK;
         atomic_fetch_sub(&http->running, 1);
@@ -132,6 +134,17 @@ fn_status fn_http_start(const struct fn_http_options *options, struct fn_http **
 
 static void wake_lanes(struct fn_http *http) {
     for (int i = 0; i < http->n_lanes; i++) fn_mailbox_wake(&http->lanes[i].finished);
+}
+
+int64_t fn_http_stalled_since_ns(struct fn_http *http) {
+    int64_t oldest = INT64_MAX;
+    if (atomic_load(&http->draining)) return oldest;
+    for (int i = 0; i < http->n_lanes; i++) {
+        int64_t turned_ns = atomic_load(&http->lanes[i].turned_ns);
+        if (turned_ns < oldest) oldest = turned_ns;
+    }
+    wake_lanes(http);
+    return oldest;
 }
 
 void fn_http_set_limits(struct fn_http *http, const struct fn_http_limits *limits) {
