@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/api/json.h"
+#include "daemon/http/http.h"
 #include "engine/cleanup.h"
 #include "engine/file.h"
 
@@ -105,6 +106,24 @@ static fn_status apply_list(char **slots, int *n_slots, int most, bool bare, con
     return FN_OK;
 }
 
+/* As browsers write it: "https://host" or "https://host:port". */
+static fn_status apply_origins(struct fn_config *config, const json_t *value,
+                               struct fn_error *err) {
+    fn_status status = apply_list(config->cors_origins, &config->n_cors_origins,
+                                  FN_MAX_CORS_ORIGINS, false, "origins", value, err);
+    for (int i = 0; status == FN_OK && i < config->n_cors_origins; i++) {
+        const char *origin = config->cors_origins[i];
+        const char *host = strstr(origin, "://");
+        if (!host || strcspn(host + 3, "/?# \r\n\t*") != strlen(host + 3) || !host[3] ||
+            strlen(origin) >= FN_ORIGIN_SIZE)
+            return fn_fail(err, FN_USAGE,
+                           "\"%.40s\" is no origin: expected scheme://host or scheme://host:port "
+                           "of at most %d characters",
+                           origin, FN_ORIGIN_SIZE - 1);
+    }
+    return status;
+}
+
 static fn_status apply_level(struct fn_config *config, const json_t *value, struct fn_error *err) {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     const char *name = json_string_value(value);
@@ -127,12 +146,15 @@ static fn_status apply_member(struct fn_config *config, const char *name, const 
         if (!text || !*text) return fn_fail(err, FN_USAGE, "expected a string");
         return fn_config_set(string_slot(config, &strings[i]), text, err);
     }
+    if (strcmp(name, "listen") == 0 && json_is_array(value) && json_array_size(value) == 0)
+        return fn_fail(err, FN_USAGE, "no address is given");
     if (strcmp(name, "listen") == 0)
         return apply_list(config->listen, &config->n_listen, FN_MAX_LISTEN, true, "addresses",
                           value, err);
     if (strcmp(name, "allowed_hosts") == 0)
         return apply_list(config->allowed_hosts, &config->n_allowed_hosts, FN_MAX_ALLOWED_HOSTS,
                           false, "host names", value, err);
+    if (strcmp(name, "cors_origins") == 0) return apply_origins(config, value, err);
     if (strcmp(name, "log_level") == 0) return apply_level(config, value, err);
     return fn_fail(err, FN_USAGE, "unknown key");
 }
@@ -164,6 +186,7 @@ void fn_config_free(struct fn_config *config) {
     if (!config) return;
     for (size_t i = 0; i < N_STRINGS; i++) free(*string_slot(config, &strings[i]));
     for (int i = 0; i < FN_MAX_LISTEN; i++) free(config->listen[i]);
+    for (int i = 0; i < FN_MAX_CORS_ORIGINS; i++) free(config->cors_origins[i]);
     for (int i = 0; i < FN_MAX_ALLOWED_HOSTS; i++) free(config->allowed_hosts[i]);
     free(config);
 }

@@ -17,6 +17,7 @@
 
 #define FN_CONFIG_PATH       "/etc/facenetd/facenetd.conf"
 #define FN_MAX_ALLOWED_HOSTS 32
+#define FN_MAX_CORS_ORIGINS  16
 #define FN_MAX_LISTEN        8 /* as FN_MAX_LISTENERS */
 
 /* X(key, default, smallest, largest): all whole numbers. */
@@ -37,6 +38,8 @@
     X(body_timeout_ms, 10000, 10, 3600000)                                                         \
     X(idle_timeout_ms, 30000, 10, 3600000)                                                         \
     X(min_rate, 65536, 1, 1 << 30)                                                                 \
+    X(key_rate, 0, 0, 1000000)                                                                     \
+    X(key_burst, 20, 1, 1000000)                                                                   \
     X(drain_delay_ms, 0, 0, 3600000)                                                               \
     X(drain_timeout_ms, 20000, 0, 3600000)
 
@@ -46,7 +49,8 @@
     X(device, "auto")                                                                              \
     X(kernel_family, NULL)                                                                         \
     X(kernel_dir, NULL)                                                                            \
-    X(cache_dir, NULL)
+    X(cache_dir, NULL)                                                                             \
+    X(keys_file, NULL)
 
 struct fn_config {
 #define FN_CONFIG_NUMBER(key, initial, smallest, largest) int64_t key;
@@ -59,8 +63,11 @@ struct fn_config {
     char *listen[FN_MAX_LISTEN]; /* owned */
     int n_allowed_hosts;
     char *allowed_hosts[FN_MAX_ALLOWED_HOSTS]; /* owned */
+    int n_cors_origins;
+    char *cors_origins[FN_MAX_CORS_ORIGINS]; /* owned */
     enum fn_log_level log_level;
-    bool allow_untrained; /* a flag only: never by accident in a file */
+    /* Flags only: never by accident in a file. */
+    bool allow_untrained, insecure;
 };
 
 /* Defaults alone. */

@@ -23,6 +23,8 @@ static const char usage[] =
     "  --listen ADDRESS     host:port (port 0: any free one) or unix:/path; may be repeated\n"
     "  --device NAME        auto, reference, or part of an OpenCL platform's or device's name\n"
     "  --allow-untrained    serve a model whose embeddings mean nothing\n"
+    "  --insecure           let anyone who reaches the listening addresses ask, without keys\n"
+    "  --make-key NAME[:SCOPE,...]  print a line for keys_file, and a fresh key on stderr; exit\n"
     "  --example FILE       picture named in the curl line printed at start (face.jpg)\n"
     "  --help, --version\n";
 
@@ -37,11 +39,12 @@ static bool add_listen(struct fn_flags *flags, const char *address) {
 
 bool fn_flags_read(int argc, char **argv, struct fn_flags *ret_flags, int *ret_exit) {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},  {"check-config", no_argument, NULL, 'C'},
-        {"model", required_argument, NULL, 'm'},   {"listen", required_argument, NULL, 'l'},
-        {"device", required_argument, NULL, 'd'},  {"allow-untrained", no_argument, NULL, 'u'},
-        {"example", required_argument, NULL, 'e'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},   {"check-config", no_argument, NULL, 'C'},
+        {"model", required_argument, NULL, 'm'},    {"listen", required_argument, NULL, 'l'},
+        {"device", required_argument, NULL, 'd'},   {"allow-untrained", no_argument, NULL, 'u'},
+        {"example", required_argument, NULL, 'e'},  {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},        {"insecure", no_argument, NULL, 'i'},
+        {"make-key", required_argument, NULL, 'k'}, {NULL, 0, NULL, 0},
     };
     int letter;
     *ret_exit = 0;
@@ -66,6 +69,12 @@ bool fn_flags_read(int argc, char **argv, struct fn_flags *ret_flags, int *ret_e
             break;
         case 'u':
             ret_flags->allow_untrained = true;
+            break;
+        case 'i':
+            ret_flags->insecure = true;
+            break;
+        case 'k':
+            ret_flags->make_key = optarg;
             break;
         case 'e':
             ret_flags->example = optarg;
@@ -107,6 +116,7 @@ fn_status fn_flags_load_config(const struct fn_flags *flags, struct fn_config **
         status = fn_config_set(&config->cache_dir, cache, err);
     if (status != FN_OK) return status;
     config->allow_untrained = flags->allow_untrained;
+    config->insecure = flags->insecure;
     *ret_config = FN_TAKE(config);
     return FN_OK;
 }

@@ -11,10 +11,10 @@
 
 /* Borrowed from argv. */
 struct fn_flags {
-    const char *config, *model, *device, *example;
+    const char *config, *model, *device, *example, *make_key;
     int n_listen;
     const char *listen[FN_MAX_LISTEN];
-    bool check_config, allow_untrained;
+    bool check_config, allow_untrained, insecure;
 };
 
 /* True to go on; false to exit with *ret_exit: help was asked for, or the usage is wrong. */

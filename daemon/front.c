@@ -43,10 +43,19 @@ fn_status fn_front_open(const struct fn_config *config, struct fn_front **ret_fr
         status = fn_listener_open(config->listen[i], &front->entrances[i].listener, err);
         if (status == FN_OK) front->n++;
     }
+    if (status == FN_OK) status = fn_front_check(front, config, err);
     if (status == FN_OK)
         *ret_front = front;
     else
         fn_front_free(front);
+    return status;
+}
+
+fn_status fn_front_check(const struct fn_front *front, const struct fn_config *config,
+                         struct fn_error *err) {
+    fn_status status = FN_OK;
+    for (int i = 0; status == FN_OK && i < front->n; i++)
+        status = fn_access_check_listener(config, &front->entrances[i].listener, err);
     return status;
 }
 
@@ -67,6 +76,7 @@ static fn_status start(struct entrance *entrance, struct fn_server *server,
     struct fn_door *door = &entrance->door;
     door->server = server;
     door->is_unix = entrance->listener.is_unix;
+    door->is_loopback = entrance->listener.is_loopback;
     (void)snprintf(door->host, sizeof door->host, "%s", entrance->listener.host);
     struct fn_http_options options = {
         .listen_fd = entrance->listener.fd,

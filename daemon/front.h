@@ -16,9 +16,12 @@
 struct fn_front; /* opaque */
 
 /* Take over the sockets that the service manager hands over; without any, bind every address of
- * `config`. FN_USAGE, FN_IO. */
+ * `config`. FN_USAGE (also what fn_front_check() says), FN_IO. */
 FN_MUST fn_status fn_front_open(const struct fn_config *config, struct fn_front **ret_front,
                                 struct fn_error *err);
+/* Whether every socket may be served with this configuration (access.h). FN_USAGE. */
+FN_MUST fn_status fn_front_check(const struct fn_front *front, const struct fn_config *config,
+                                 struct fn_error *err);
 /* Listen and serve. On failure some may have started: fn_front_stop(). */
 FN_MUST fn_status fn_front_start(struct fn_front *front, struct fn_server *server,
                                  struct fn_error *err);

@@ -5,19 +5,20 @@
 #include "daemon/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-static enum fn_log_level max_level = FN_LOG_INFO;
+static atomic_int max_level = FN_LOG_INFO;
 
 void fn_log_set_level(enum fn_log_level level) {
-    max_level = level;
+    atomic_store(&max_level, level);
 }
 
 void fn_log(enum fn_log_level level, const char *format, ...) {
     static const char *const names[] = {"error", "warning", "info", "debug"};
-    if (level > max_level) return;
+    if ((int)level > atomic_load(&max_level)) return;
     char line[1024];
     struct timespec now;
     struct tm utc;

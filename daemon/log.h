@@ -11,7 +11,7 @@
 
 enum fn_log_level { FN_LOG_ERROR, FN_LOG_WARNING, FN_LOG_INFO, FN_LOG_DEBUG };
 
-/* What is written from now on; before threads start. */
+/* What is written from now on. Any thread. */
 void fn_log_set_level(enum fn_log_level level);
 
 /* `format` makes the fields after time and level: "event=request id=%s ...". */

@@ -169,11 +169,24 @@ static void serve_until_told(const struct fn_flags *flags, struct fn_server *ser
     fn_service_release(service);
 }
 
+/* The line goes where it is redirected to, the key to whoever sits at the terminal. */
+static fn_status make_key(const char *what, struct fn_error *err) {
+    char key[FN_KEY_SIZE], line[FN_KEY_LINE_SIZE];
+    struct fn_error detail;
+    fn_status status = fn_key_make(what, key, line, &detail);
+    if (status != FN_OK) return fn_fail(err, status, "--make-key: %s", detail.text);
+    if (puts(line) < 0 || fflush(stdout) != 0)
+        return fn_fail(err, FN_IO, "--make-key: cannot write: %s", strerror(errno));
+    (void)fprintf(stderr, "%s\n", key);
+    return FN_OK;
+}
+
 static fn_status run(const struct fn_flags *flags, struct fn_error *err) {
     FN_CLEANUP(fn_config_free) struct fn_config *config = NULL;
     struct fn_server *server = NULL;
     struct fn_front *front = NULL;
     struct fn_watchdog *watchdog = NULL;
+    if (flags->make_key) return make_key(flags->make_key, err);
     fn_status status = fn_flags_load_config(flags, &config, err);
     if (status != FN_OK) return status;
     if (flags->check_config) {

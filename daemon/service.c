@@ -16,6 +16,18 @@ static fn_status run_engine(void *context, const uint8_t *crops, int n, float *r
     return fn_engine_run(service->engine, crops, n, ret_embeddings, NULL, err);
 }
 
+static fn_status open_keys(struct fn_service *service, struct fn_error *err) {
+    const struct fn_config *config = service->config;
+    const struct fn_key_rate rate = {config->key_rate, config->key_burst};
+    if (!config->keys_file) return FN_OK;
+    struct fn_service *before = fn_server_acquire(service->server);
+    fn_status status =
+        fn_keys_read(config->keys_file, &rate, before ? before->keys : NULL, &service->keys, err);
+    if (before) fn_service_release(before);
+    if (status == FN_OK) fn_log(FN_LOG_INFO, "event=keys number=%d", fn_keys_count(service->keys));
+    return status;
+}
+
 static fn_status open_model(struct fn_service *service, struct fn_error *err) {
     const struct fn_config *config = service->config;
     if (access(config->model, F_OK) != 0 && errno == ENOENT)
@@ -74,7 +86,8 @@ fn_status fn_service_open(struct fn_server *server, struct fn_config *config,
     if (!service) return fn_fail(err, FN_NO_MEMORY, "no memory for the service");
     service->server = server;
     service->config = config;
-    fn_status status = open_model(service, err);
+    fn_status status = open_keys(service, err);
+    if (status == FN_OK) status = open_model(service, err);
     if (status == FN_OK) status = open_engine(service, err);
     if (status == FN_OK) status = open_batcher(service, err);
     if (status == FN_OK)
@@ -103,6 +116,7 @@ void fn_service_close(struct fn_service *service) {
     fn_batcher_free(service->batcher);
     fn_engine_close(service->engine);
     fn_model_close(service->model);
+    fn_keys_free(service->keys);
     fn_config_free(service->config);
     free(service);
 }

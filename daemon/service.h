@@ -7,6 +7,7 @@
 
 #include "daemon/batcher.h"
 #include "daemon/config.h"
+#include "daemon/keys.h"
 #include "daemon/server.h"
 #include "engine/cleanup.h"
 #include "engine/engine.h"
@@ -15,6 +16,7 @@
 struct fn_service {
     struct fn_server *server; /* borrowed */
     struct fn_config *config; /* owned */
+    struct fn_keys *keys;     /* owned; NULL: none are asked for */
     struct fn_model *model;
     struct fn_engine *engine; /* the submitter thread's */
     struct fn_engine_description engine_description;

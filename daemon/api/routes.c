@@ -12,12 +12,12 @@
 #include "daemon/log.h"
 
 static const struct fn_route routes[] = {
-    {"/embed", FN_HTTP_POST, NULL, fn_handle_embed},
-    {"/distance", FN_HTTP_POST, NULL, fn_handle_distance},
-    {"/model", FN_HTTP_GET, fn_handle_model, NULL},
-    {"/healthz", FN_HTTP_GET, fn_handle_healthz, NULL},
-    {"/readyz", FN_HTTP_GET, fn_handle_readyz, NULL},
-    {"/metrics", FN_HTTP_GET, fn_handle_metrics, NULL},
+    {"/embed", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_embed},
+    {"/distance", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_distance},
+    {"/model", FN_HTTP_GET, FN_SCOPE_INFER, fn_handle_model, NULL},
+    {"/healthz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_healthz, NULL},
+    {"/readyz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_readyz, NULL},
+    {"/metrics", FN_HTTP_GET, FN_SCOPE_METRICS, fn_handle_metrics, NULL},
 };
 #define N_ROUTES ((int)(sizeof routes / sizeof routes[0]))
 _Static_assert(sizeof routes / sizeof routes[0] < FN_METRIC_ROUTES, "one place is for no route");
@@ -83,12 +83,25 @@ static void note_received(void *context, const struct fn_http_request *request) 
     fn_metrics_note_received(&door->server->metrics);
 }
 
+static enum fn_scope scope_of(const struct fn_http_request *request) {
+    const struct fn_route *route = request->route;
+    return route ? route->scope : FN_SCOPE_INFER;
+}
+
 static fn_status admit(void *context, struct fn_http_request *request, struct fn_error *err) {
     const struct fn_door *door = context;
     struct fn_service *service = fn_server_acquire(door->server);
     int64_t timeout_ms;
-    fn_status status = fn_access_check(service->config, door, request, err);
-    if (status == FN_OK) status = find_route(request, err);
+    struct fn_error unfound;
+    fn_status status = fn_access_check_place(service->config, service->keys, door, request, err);
+    fn_status found = find_route(request, &unfound);
+    /* Who has no key is not told what there is; a preflight cannot bring one and gets nothing. */
+    if (status == FN_OK && !(found == FN_OK && request->method == FN_HTTP_OPTIONS))
+        status = fn_access_check_key(service->keys, door, request, scope_of(request), err);
+    if (status == FN_OK && found != FN_OK) {
+        *err = unfound;
+        status = found;
+    }
     if (status == FN_OK) status = read_timeout(request, &timeout_ms, err);
     fn_service_release(service);
     return status;
@@ -114,11 +127,20 @@ static bool begin_work(struct fn_service *service, struct fn_http_request *reque
     return true;
 }
 
+/* A page of an allowed origin asks whether it may ask. */
+static void allow_preflight(struct fn_http_request *request) {
+    fn_reply_header(request, "Access-Control-Allow-Methods", "GET, POST");
+    fn_reply_header(request, "Access-Control-Allow-Headers",
+                    "Authorization, Content-Type, X-API-Key, X-Request-Id, X-Timeout-Ms");
+    fn_reply_header(request, "Access-Control-Max-Age", "600");
+}
+
 static bool serve(void *context, struct fn_http_request *request) {
     const struct fn_door *door = context;
     const struct fn_route *route = request->route;
     bool replied = true;
     if (request->method == FN_HTTP_OPTIONS) {
+        if (request->allow_origin[0]) allow_preflight(request);
         fn_reply_empty(request);
         return true;
     }

@@ -12,6 +12,7 @@
 struct fn_route {
     const char *path;
     enum fn_http_method method; /* GET or POST; HEAD is answered where GET is */
+    enum fn_scope scope;        /* what a key must have */
     /* One of the two. `reply` answers at once, in the lane. `work` gets a call in a worker. */
     void (*reply)(struct fn_service *service, struct fn_http_request *request);
     void (*work)(struct fn_call *call);

@@ -19,6 +19,7 @@
 #define FN_REQUEST_ID_SIZE   65
 #define FN_MAX_HEADERS       64
 #define FN_MAX_REPLY_HEADERS 8
+#define FN_ORIGIN_SIZE       96
 #define FN_HTTP_CLIENT_GONE  499 /* status of a request that nobody was left to answer */
 
 enum fn_http_method {
@@ -43,7 +44,7 @@ struct fn_http_reply {
     int n_headers;
     struct {
         const char *name; /* static */
-        char value[64];
+        char value[96];
     } headers[FN_MAX_REPLY_HEADERS];
 };
 
@@ -59,9 +60,11 @@ struct fn_http_request {
     int64_t content_length; /* as promised by the headers; -1: not promised */
     int64_t arrived_ns;     /* headers complete */
     int64_t deadline_ns;    /* set when serve() is called; serve() may bring it forward */
-    atomic_bool gone;       /* nobody waits for the reply any more */
-    const void *route;      /* for the handlers; NULL before admit() */
-    fn_status status;       /* what became of it, for the log line */
+    char allow_origin[FN_ORIGIN_SIZE]; /* a web page's that may read the answer, or "" */
+    atomic_bool gone;                  /* nobody waits for the reply any more */
+    const void *route;                 /* for the handlers; NULL before admit() */
+    long retry_after_ms;               /* what a refusal says about trying again; 0: the usual */
+    fn_status status;                  /* what became of it, for the log line */
     struct fn_http_reply reply;
 
     /* Private to the files of this folder. */

@@ -49,16 +49,6 @@ static bool split(const char *listen, char host[64], char port[8]) {
     return true;
 }
 
-/* Without keys nobody else may ask. */
-static fn_status check_reach(const char *name, const struct sockaddr *address,
-                             struct fn_error *err) {
-    if (address->sa_family == AF_UNIX || is_loopback(address)) return FN_OK;
-    return fn_fail(err, FN_USAGE,
-                   "listen %s: is not a loopback address; without API keys only 127.0.0.1, [::1] "
-                   "and unix:/path are listened on",
-                   name);
-}
-
 static fn_status note_address(struct fn_listener *listener, struct fn_error *err) {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
@@ -70,6 +60,7 @@ static fn_status note_address(struct fn_listener *listener, struct fn_error *err
     (void)snprintf(listener->host, sizeof listener->host,
                    address.ss_family == AF_INET6 ? "[%s]" : "%s", host);
     listener->port = (int)strtol(port, NULL, 10);
+    listener->is_loopback = is_loopback((const struct sockaddr *)&address);
     return FN_OK;
 }
 
@@ -81,15 +72,13 @@ static fn_status open_tcp(const char *listen, struct fn_listener *listener, stru
         return fn_fail(err, FN_USAGE, "listen \"%.80s\": expected host:port or unix:/path", listen);
     int error = getaddrinfo(host, port, &hints, &found);
     if (error) return fn_fail(err, FN_IO, "listen %s: %s", listen, gai_strerror(error));
-    fn_status status = check_reach(listen, found->ai_addr, err);
-    if (status == FN_OK) {
-        listener->fd =
-            socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-        if (listener->fd < 0 ||
-            setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-            bind(listener->fd, found->ai_addr, found->ai_addrlen) != 0)
-            status = fn_fail(err, FN_IO, "listen %s: %s", listen, strerror(errno));
-    }
+    fn_status status = FN_OK;
+    listener->fd =
+        socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (listener->fd < 0 ||
+        setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+        bind(listener->fd, found->ai_addr, found->ai_addrlen) != 0)
+        status = fn_fail(err, FN_IO, "listen %s: %s", listen, strerror(errno));
     freeaddrinfo(found);
     return status == FN_OK ? note_address(listener, err) : status;
 }
@@ -165,7 +154,6 @@ static fn_status inherit(int fd, struct fn_listener *ret_listener, struct fn_err
         struct sockaddr_storage storage;
     } address = {.storage = {0}};
     socklen_t size = sizeof address;
-    char name[80];
     int flags = fcntl(fd, F_GETFL);
     fn_status status = check_listening(fd, err);
     if (status != FN_OK) return status;
@@ -176,8 +164,6 @@ static fn_status inherit(int fd, struct fn_listener *ret_listener, struct fn_err
         note_unix_path(&listener, &address.local, size);
     } else {
         status = note_address(&listener, err);
-        (void)snprintf(name, sizeof name, "%s:%d", listener.host, listener.port);
-        if (status == FN_OK) status = check_reach(name, &address.any, err);
     }
     if (status == FN_OK) *ret_listener = listener;
     return status;

@@ -18,6 +18,10 @@
 
 /* ---- replies ----------------------------------------------------------------------------- */
 
+static bool add_header(struct MHD_Response *response, const char *name, const char *value) {
+    return MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
 static enum MHD_Result send_reply(struct fn_http_connection *c) {
     struct fn_http_request *request = c->request;
     struct fn_http_reply *reply = &request->reply;
@@ -25,16 +29,17 @@ static enum MHD_Result send_reply(struct fn_http_connection *c) {
         MHD_create_response_from_buffer(reply->body_size, reply->body, MHD_RESPMEM_MUST_FREE);
     if (!response) return MHD_NO;
     reply->body = NULL;
-    bool ok = MHD_add_response_header(response, "X-Request-Id", request->id) == MHD_YES &&
-              MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES &&
-              MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
-    if (reply->content_type)
-        ok &= MHD_add_response_header(response, "Content-Type", reply->content_type) == MHD_YES;
+    bool ok = add_header(response, "X-Request-Id", request->id) &&
+              add_header(response, "Cache-Control", "no-store") &&
+              add_header(response, "X-Content-Type-Options", "nosniff");
+    if (reply->content_type) ok &= add_header(response, "Content-Type", reply->content_type);
     for (int i = 0; i < reply->n_headers; i++)
-        ok &= MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value) ==
-              MHD_YES;
-    if (atomic_load(&c->lane->http->draining))
-        ok &= MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+        ok &= add_header(response, reply->headers[i].name, reply->headers[i].value);
+    if (request->allow_origin[0])
+        ok &= add_header(response, "Access-Control-Allow-Origin", request->allow_origin) &&
+              add_header(response, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After") &&
+              add_header(response, "Vary", "Origin");
+    if (atomic_load(&c->lane->http->draining)) ok &= add_header(response, "Connection", "close");
     fn_connection_enter(c, FN_PHASE_REPLY);
     c->moved = reply->body_size;
     ok = ok && MHD_queue_response(c->mhd, (unsigned)reply->status, response) == MHD_YES;

@@ -88,7 +88,8 @@ void fn_reply_retry(struct fn_http_request *request, const struct fn_error *err,
 void fn_reply_problem(struct fn_http_request *request, const struct fn_error *err) {
     int http_status = fn_status_http(err->status);
     if (http_status == 503 || http_status == 429) {
-        fn_reply_retry(request, err, RETRY_AFTER_MS_DEFAULT);
+        fn_reply_retry(request, err,
+                       request->retry_after_ms ? request->retry_after_ms : RETRY_AFTER_MS_DEFAULT);
         return;
     }
     request->status = err->status;

@@ -61,6 +61,7 @@ struct fn_http_request *fn_request_stand_in(const struct fn_http_request *reques
     struct fn_http_request *stand_in = fn_request_new("", request->inflight);
     if (!stand_in) return NULL;
     memcpy(stand_in->id, request->id, sizeof stand_in->id);
+    memcpy(stand_in->allow_origin, request->allow_origin, sizeof stand_in->allow_origin);
     stand_in->method = request->method;
     stand_in->route = request->route;
     stand_in->arrived_ns = request->arrived_ns;

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (config->key < (smallest) || config->key > (largest)) abort();
     FN_CONFIG_NUMBERS(WITHIN)
 #undef WITHIN
-    if (!config->listen || !config->model || !config->device) abort();
+    if (config->n_listen > FN_MAX_LISTEN || !config->model || !config->device) abort();
     fn_config_free(config);
     return 0;
 }

@@ -34,8 +34,8 @@ class Daemon:
     """A running facenetd."""
 
     def __init__(self, model, directory, listen="127.0.0.1:0", config=None, args=()):
-        command = [BIN, "--model", model, "--listen", listen, "--device", "reference"]
-        command += ["--allow-untrained", *args]
+        command = [BIN, "--model", model, "--device", "reference", "--allow-untrained", *args]
+        command += ["--listen", listen] if listen else []
         # The self-test runs a whole batch: small ones let tests start soon, also under sanitizers.
         path = directory / "facenetd.conf"
         path.write_text(json.dumps({"max_batch": 2, **(config or {})}))
@@ -124,6 +124,17 @@ def daemon(model, tmp_path_factory):
 def client(daemon):
     with httpx.Client(base_url=daemon.url, timeout=30) as client:
         yield client
+
+
+def refuse(*args, env=None):
+    """Run a facenetd that must not start; its one line."""
+    done = subprocess.run(
+        [BIN, *args], check=False, capture_output=True, text=True, timeout=60, env=env
+    )
+    assert done.returncode in (1, 2), done
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("facenetd: ")
+    return done.stderr
 
 
 def make_image(seed=1, size=(200, 180)):

@@ -12,21 +12,10 @@ import time
 
 import httpx
 import pytest
-from conftest import BIN, Daemon, assert_problem, embed, encode, make_image
+from conftest import BIN, Daemon, assert_problem, embed, encode, make_image, refuse
 from PIL import Image
 
 HEADERS = {"Host": "localhost"}
-
-
-def refuse(*args, env=None):
-    """Run a facenetd that must not start; its one line."""
-    done = subprocess.run(
-        [BIN, *args], check=False, capture_output=True, text=True, timeout=60, env=env
-    )
-    assert done.returncode in (1, 2), done
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("facenetd: ")
-    return done.stderr
 
 
 def base_args(model, listen="127.0.0.1:0"):

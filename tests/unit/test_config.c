@@ -67,6 +67,8 @@ static void values_out_of_range_are_refused(void **state) {
                                         "{\"deadline_ms\": 99999999999999999999}",
                                         "{\"listen\": 1}",
                                         "{\"listen\": \"\"}",
+                                        "{\"listen\": []}",
+                                        "{\"listen\": [\"a\", 1]}",
                                         "{\"allowed_hosts\": [1]}",
                                         "{\"allowed_hosts\": {}}",
                                         "{\"log_level\": 1}",
