@@ -25,8 +25,14 @@ $(BUILD)/clients/c/examples/threads.o: FN_CFLAGS += -Iclients/c
 $(BUILD)/client-threads: $(BUILD)/clients/c/examples/threads.o $(BUILD)/libfacenet-client.a
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(CLIENT_LIBS)
 
+CLI_SRC := $(wildcard clients/cli/*.c)
+$(call objs,$(CLI_SRC)): FN_CFLAGS += -Iclients/c
+$(BUILD)/facenet: $(call objs,$(CLI_SRC)) $(BUILD)/libfacenet-client.a
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(CLIENT_LIBS)
+
 .PHONY: client
-client: $(BUILD)/libfacenet-client.a $(CLIENT_SO) $(BUILD)/client-threads ## build the C client
+client: $(BUILD)/libfacenet-client.a $(CLIENT_SO) $(BUILD)/facenet \
+    $(BUILD)/client-threads ## build the C client and the command line
 all: client
 
 # A unit test or fuzz target of the client is linked with the client alone.
@@ -60,6 +66,14 @@ install-client: client
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	sed 's,@PREFIX@,$(PREFIX),; s,@VERSION@,$(VERSION),' clients/c/facenet-client.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/facenet-client.pc
-	install -d $(DESTDIR)$(PREFIX)/share/man/man3
+	install -D -m 755 $(BUILD)/facenet $(DESTDIR)$(PREFIX)/bin/facenet
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 man/man3)
 	install -m 644 clients/c/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 644 clients/cli/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -D -m 644 clients/cli/completion/facenet.bash \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/facenet
+	install -D -m 644 clients/cli/completion/_facenet \
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_facenet
+	install -D -m 644 clients/cli/completion/facenet.fish \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/facenet.fish
 install: install-client

@@ -80,8 +80,8 @@ static void describe(const struct exchange *x, const struct lane *lane,
         break;
     case FNC_BROKEN:
     case FNC_HOPELESS:
-        fnc_error_set(err, FACENET_UNREACHABLE, "server cannot be reached%s: %s",
-                      lane->attempt ? ", tried several times" : "", response->detail);
+        fnc_error_set(err, FACENET_UNREACHABLE, "server cannot be reached, attempt %d: %s",
+                      lane->attempt + 1, response->detail);
         break;
     }
 }
