@@ -222,6 +222,35 @@ fuzz-check: $(FUZZ_BIN) ## run every fuzz corpus, each seed changed FUZZ_MUTATIO
 	$(Q)for t in $(FUZZ_BIN); do echo "== $$t"; \
 	    $$t tests/fuzz/corpus/$${t##*/fuzz_} $(FUZZ_MUTATIONS) || exit 1; done
 
+# ---- the array in Verilog ------------------------------------------------------------------------
+
+# conv-VEC-LANE-PACKED: a whole convolution; dot-VEC: two packed products.
+RTL     := $(wildcard kernels/rtl/*.v)
+RTL_SIM := $(addprefix $(BUILD)/rtl/,conv-8-8-1 conv-16-16-1 conv-8-8-0 dot-1 dot-8 dump_layers)
+dashed   = $(word $(2),$(subst -, ,$(1)))
+VERILATE = verilator --cc --exe --build -O3 -j 0 --Mdir $@.dir
+.PHONY: rtl
+rtl: $(RTL_SIM) ## build the simulations of the Verilog array
+$(BUILD)/rtl/conv-%: tests/rtl/conv_bench.cpp $(RTL)
+	@mkdir -p $(@D)
+	$(Q)$(VERILATE) -GVEC=$(call dashed,$*,1) -GLANE=$(call dashed,$*,2) \
+	    -GPACKED=$(call dashed,$*,3) --top-module fn_conv -o ../$(@F) \
+	    -CFLAGS "-O2 -DVEC=$(call dashed,$*,1) -DLANE=$(call dashed,$*,2)" \
+	    $(RTL) $(abspath $<) >$@.log 2>&1 || { cat $@.log; exit 1; }
+$(BUILD)/rtl/dot-%: tests/rtl/dot_bench.cpp kernels/rtl/fn_dot_two.v
+	@mkdir -p $(@D)
+	$(Q)$(VERILATE) -GVEC=$* --top-module fn_dot_two -o ../$(@F) -CFLAGS "-O2 -DVEC=$*" \
+	    kernels/rtl/fn_dot_two.v $(abspath $<) >$@.log 2>&1 || { cat $@.log; exit 1; }
+$(BUILD)/rtl/dump_layers: $(call objs,tests/rtl/dump_layers.c) $(BUILD)/libengine.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(ENGINE_LIBS)
+
+$(BUILD)/planner_check: $(call objs,tests/bench/planner_check.c) $(BUILD)/libmodel.a $(BUILD)/libengine.a
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(MODEL_LIBS) $(ENGINE_LIBS)
+.PHONY: planner-check
+planner-check: $(BUILD)/planner_check ## hold the planner against published boards, write docs/planner.md
+	$(Q)scripts/planner-check.sh $<
+
 # ---- benchmark ----------------------------------------------------------------------------------
 
 $(BUILD)/bench_engine: $(call objs,tests/bench/bench_engine.c) $(BUILD)/libengine.a

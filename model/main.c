@@ -14,7 +14,7 @@ static const struct fn_command *const commands[] = {
     &fn_command_quantize,      &fn_command_evaluate,      &fn_command_onnx,   &fn_command_untrained,
     &fn_command_info,          &fn_command_verify,        &fn_command_layers, &fn_command_extract,
     &fn_command_show,          &fn_command_report,        &fn_command_export, &fn_command_bin,
-    &fn_command_fit_threshold, &fn_command_compare_crops,
+    &fn_command_fit_threshold, &fn_command_compare_crops, &fn_command_plan,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -31,6 +31,13 @@ static const struct fn_command *find(const char *name) {
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (strcmp(commands[i]->name, name) == 0) return commands[i];
     return NULL;
+}
+
+static fn_status unknown(const char *word, struct fn_error *err) {
+    char names[256] = "";
+    for (size_t i = 0, used = 0; i < N_COMMANDS && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s, ", commands[i]->name);
+    return fn_fail(err, FN_USAGE, "unknown command %.40s; expected %sor help", word, names);
 }
 
 static int fail(const char *command, const struct fn_error *err) {
@@ -55,11 +62,7 @@ int main(int argc, char **argv) {
             print_help(stderr);
             return 2;
         }
-        err.status = fn_fail(&err, FN_USAGE,
-                             "unknown command %.40s; expected quantize, evaluate, onnx, untrained, "
-                             "info, verify, layers, extract, show, report, export, bin, "
-                             "fit-threshold, compare-crops or help",
-                             word);
+        err.status = unknown(word, &err);
         return fail("", &err);
     }
     fn_status status = command->run(command, argc - 2, argv + 2, &err);

@@ -26,6 +26,7 @@ extern const struct fn_command fn_command_layers;
 extern const struct fn_command fn_command_extract;
 extern const struct fn_command fn_command_show;
 extern const struct fn_command fn_command_report;
+extern const struct fn_command fn_command_plan;
 extern const struct fn_command fn_command_export;
 extern const struct fn_command fn_command_bin;
 extern const struct fn_command fn_command_fit_threshold;
