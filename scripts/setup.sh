@@ -23,6 +23,7 @@ run_packages=(
 check_packages=(
     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
     libcmocka-dev git python3-venv abigail-tools mandoc openssl zsh fish iverilog chromium
+    verilator yosys
 )
 
 level=${1:-}
