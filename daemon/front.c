@@ -99,6 +99,11 @@ fn_status fn_front_start(struct fn_front *front, struct fn_server *server, struc
     return status;
 }
 
+void fn_front_set_limits(struct fn_front *front, const struct fn_config *config) {
+    struct fn_http_limits limits = limits_of(config);
+    for (int i = 0; i < front->n; i++) fn_http_set_limits(front->entrances[i].http, &limits);
+}
+
 const struct fn_listener *fn_front_listener(const struct fn_front *front, int index) {
     return index < front->n ? &front->entrances[index].listener : NULL;
 }

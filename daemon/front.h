@@ -25,6 +25,8 @@ FN_MUST fn_status fn_front_check(const struct fn_front *front, const struct fn_c
 /* Listen and serve. On failure some may have started: fn_front_stop(). */
 FN_MUST fn_status fn_front_start(struct fn_front *front, struct fn_server *server,
                                  struct fn_error *err);
+/* Obey the limits of `config` from now on. */
+void fn_front_set_limits(struct fn_front *front, const struct fn_config *config);
 /* Borrowed; NULL beyond the last. */
 const struct fn_listener *fn_front_listener(const struct fn_front *front, int index);
 

@@ -17,11 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/access.h"
 #include "daemon/clock.h"
 #include "daemon/flags.h"
 #include "daemon/front.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/reload.h"
 #include "daemon/service.h"
 #include "daemon/watchdog.h"
 #include "engine/version.h"
@@ -41,6 +43,7 @@ FN_DEFINE_CLEANUP(struct fn_config *, fn_config_free)
  * in between it is counted here. */
 static atomic_bool serving;
 static int signalled = -1; /* eventfd */
+static int hung_up = -1;   /* eventfd: SIGHUP, at any time */
 
 static void on_signal(int number) {
     uint64_t one = 1;
@@ -48,11 +51,20 @@ static void on_signal(int number) {
         _exit(128 + number);
 }
 
+static void on_hangup(int number) {
+    uint64_t one = 1;
+    int problem = errno;
+    (void)number;
+    if (write(hung_up, &one, sizeof one) < 0) return; /* as many wait as fit: one is enough */
+    errno = problem;
+}
+
 /* No pictures in core files, and none to whoever may attach a debugger; a descriptor for every
  * connection. The limit alone would not stop a core_pattern that pipes to a program. */
 static fn_status prepare_process(struct fn_error *err) {
     struct rlimit limit = {0, 0};
     struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction reload = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
     (void)setrlimit(RLIMIT_CORE, &limit);
 #ifndef FN_DUMPABLE
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -63,10 +75,13 @@ static fn_status prepare_process(struct fn_error *err) {
     }
     json_object_seed(0);
     signalled = eventfd(0, EFD_CLOEXEC);
-    if (signalled < 0) return fn_fail(err, FN_IO, "cannot make an eventfd: %s", strerror(errno));
+    hung_up = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (signalled < 0 || hung_up < 0)
+        return fn_fail(err, FN_IO, "cannot make an eventfd: %s", strerror(errno));
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGHUP, &reload, NULL);
     return FN_OK;
 }
 
@@ -145,7 +160,7 @@ static fn_status open_server(struct fn_config **config, struct fn_server **ret_s
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int n_workers = (*config)->workers ? (int)(*config)->workers : cores > 0 ? (int)cores : 1;
     fn_status status = fn_server_new(n_workers, &server, err);
-    if (status == FN_OK) status = fn_service_open(server, *config, &service, err);
+    if (status == FN_OK) status = fn_service_open(server, *config, NULL, &service, err);
     if (status != FN_OK) return status;
     *config = NULL;
     (void)fn_server_replace(server, service);
@@ -155,15 +170,18 @@ static fn_status open_server(struct fn_config **config, struct fn_server **ret_s
 }
 
 static void serve_until_told(const struct fn_flags *flags, struct fn_server *server,
-                             struct fn_front *front) {
-    struct pollfd told = {.fd = signalled, .events = POLLIN};
+                             struct fn_front *front, struct fn_reloader *reloader) {
+    struct pollfd told[] = {{.fd = signalled, .events = POLLIN}, {.fd = hung_up, .events = POLLIN}};
     struct fn_service *service = fn_server_acquire(server);
     atomic_store(&serving, true);
     say_ready(service, front, flags->example ? flags->example : "face.jpg");
     fn_notify("READY=1\nSTATUS=Model %s on %s", service->model->id,
               service->engine_description.label);
     fn_service_release(service);
-    while (poll(&told, 1, -1) <= 0) continue;
+    while (poll(told, 2, -1) <= 0 || !told[0].revents) {
+        uint64_t times;
+        if (read(hung_up, &times, sizeof times) > 0) fn_reloader_ask(reloader);
+    }
     service = fn_server_acquire(server);
     drain(service->config, server, front);
     fn_service_release(service);
@@ -181,28 +199,45 @@ static fn_status make_key(const char *what, struct fn_error *err) {
     return FN_OK;
 }
 
+/* All that can be said without a device and without taking an address. */
+static fn_status check_config(const struct fn_config *config, struct fn_error *err) {
+    const struct fn_key_rate rate = {config->key_rate, config->key_burst};
+    struct fn_keys *keys = NULL;
+    struct fn_listener listener;
+    fn_status status = FN_OK;
+    for (int i = 0; status == FN_OK && i < config->n_listen; i++) {
+        status = fn_listener_probe(config->listen[i], &listener, err);
+        if (status == FN_OK) status = fn_access_check_listener(config, &listener, err);
+    }
+    if (status == FN_OK && config->keys_file)
+        status = fn_keys_read(config->keys_file, &rate, NULL, &keys, err);
+    fn_keys_free(keys);
+    if (status == FN_OK) (void)puts("facenetd: the configuration is valid");
+    return status;
+}
+
 static fn_status run(const struct fn_flags *flags, struct fn_error *err) {
     FN_CLEANUP(fn_config_free) struct fn_config *config = NULL;
     struct fn_server *server = NULL;
     struct fn_front *front = NULL;
     struct fn_watchdog *watchdog = NULL;
+    struct fn_reloader *reloader = NULL;
     if (flags->make_key) return make_key(flags->make_key, err);
     fn_status status = fn_flags_load_config(flags, &config, err);
     if (status != FN_OK) return status;
-    if (flags->check_config) {
-        (void)puts("facenetd: the configuration is valid");
-        return FN_OK;
-    }
+    if (flags->check_config) return check_config(config, err);
     fn_log_set_level(config->log_level);
     status = prepare_process(err);
     if (status == FN_OK) status = fn_front_open(config, &front, err);
     if (status == FN_OK) status = open_server(&config, &server, err);
     if (status == FN_OK) status = fn_front_start(front, server, err);
+    if (status == FN_OK) status = fn_reloader_start(flags, server, front, &reloader, err);
     if (status == FN_OK) status = start_watchdog(server, front, &watchdog, err);
     if (status == FN_OK) {
-        serve_until_told(flags, server, front);
+        serve_until_told(flags, server, front, reloader);
         fn_log(FN_LOG_INFO, "event=stopped");
     }
+    fn_reloader_stop(reloader);
     fn_watchdog_stop(watchdog);
     fn_front_stop(front);
     /* Workers may hand requests back until they have ended. */

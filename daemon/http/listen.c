@@ -49,30 +49,43 @@ static bool split(const char *listen, char host[64], char port[8]) {
     return true;
 }
 
-static fn_status note_address(struct fn_listener *listener, struct fn_error *err) {
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
+static fn_status set_address(struct fn_listener *listener, const struct sockaddr *address,
+                             socklen_t size, struct fn_error *err) {
     char host[48], port[8];
-    if (getsockname(listener->fd, (struct sockaddr *)&address, &size) != 0 ||
-        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+    if (getnameinfo(address, size, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return fn_fail(err, FN_IO, "cannot read the address listened on");
     (void)snprintf(listener->host, sizeof listener->host,
-                   address.ss_family == AF_INET6 ? "[%s]" : "%s", host);
+                   address->sa_family == AF_INET6 ? "[%s]" : "%s", host);
     listener->port = (int)strtol(port, NULL, 10);
-    listener->is_loopback = is_loopback((const struct sockaddr *)&address);
+    listener->is_loopback = is_loopback(address);
+    return FN_OK;
+}
+
+/* What was asked for and what was got may differ: the socket is judged by the latter. */
+static fn_status note_address(struct fn_listener *listener, struct fn_error *err) {
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    if (getsockname(listener->fd, (struct sockaddr *)&address, &size) != 0)
+        return fn_fail(err, FN_IO, "cannot read the address listened on");
+    return set_address(listener, (const struct sockaddr *)&address, size, err);
+}
+
+static fn_status resolve(const char *listen, struct addrinfo **ret_found, struct fn_error *err) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    char host[64], port[8];
+    if (!split(listen, host, port))
+        return fn_fail(err, FN_USAGE, "listen \"%.80s\": expected host:port or unix:/path", listen);
+    int error = getaddrinfo(host, port, &hints, ret_found);
+    if (error) return fn_fail(err, FN_IO, "listen %s: %s", listen, gai_strerror(error));
     return FN_OK;
 }
 
 static fn_status open_tcp(const char *listen, struct fn_listener *listener, struct fn_error *err) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    char host[64], port[8];
+    struct addrinfo *found;
     int one = 1;
-    if (!split(listen, host, port))
-        return fn_fail(err, FN_USAGE, "listen \"%.80s\": expected host:port or unix:/path", listen);
-    int error = getaddrinfo(host, port, &hints, &found);
-    if (error) return fn_fail(err, FN_IO, "listen %s: %s", listen, gai_strerror(error));
-    fn_status status = FN_OK;
+    fn_status status = resolve(listen, &found, err);
+    if (status != FN_OK) return status;
     listener->fd =
         socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (listener->fd < 0 ||
@@ -93,13 +106,18 @@ static void remove_stale(const struct sockaddr_un *address) {
     (void)close(fd);
 }
 
+static fn_status check_path(const char *path, struct fn_error *err) {
+    size_t most = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
+    if (path[0] == '/' && strlen(path) <= most) return FN_OK;
+    return fn_fail(err, FN_USAGE,
+                   "listen unix:%.80s: expected an absolute path of at most %zu characters", path,
+                   most);
+}
+
 static fn_status open_unix(const char *path, struct fn_listener *listener, struct fn_error *err) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path[0] != '/' || strlen(path) >= sizeof address.sun_path)
-        return fn_fail(err, FN_USAGE,
-                       "listen unix:%.80s: expected an absolute path of at most %zu "
-                       "characters",
-                       path, sizeof address.sun_path - 1);
+    fn_status status = check_path(path, err);
+    if (status != FN_OK) return status;
     memcpy(address.sun_path, path, strlen(path) + 1);
     remove_stale(&address);
     listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -123,6 +141,20 @@ fn_status fn_listener_open(const char *listen, struct fn_listener *ret_listener,
         *ret_listener = listener;
     else
         fn_listener_close(&listener);
+    return status;
+}
+
+fn_status fn_listener_probe(const char *listen, struct fn_listener *ret_listener,
+                            struct fn_error *err) {
+    struct fn_listener listener = {.fd = -1, .is_unix = strncmp(listen, "unix:", 5) == 0};
+    struct addrinfo *found;
+    fn_status status =
+        listener.is_unix ? check_path(listen + 5, err) : resolve(listen, &found, err);
+    if (status == FN_OK && !listener.is_unix) {
+        status = set_address(&listener, found->ai_addr, found->ai_addrlen, err);
+        freeaddrinfo(found);
+    }
+    if (status == FN_OK) *ret_listener = listener;
     return status;
 }
 

@@ -26,6 +26,9 @@ struct fn_listener {
  * server that is ready. FN_USAGE when the text is malformed, FN_IO when it cannot be had. */
 FN_MUST fn_status fn_listener_open(const char *listen, struct fn_listener *ret_listener,
                                    struct fn_error *err);
+/* What fn_listener_open() would give, without a socket: for checking. */
+FN_MUST fn_status fn_listener_probe(const char *listen, struct fn_listener *ret_listener,
+                                    struct fn_error *err);
 /* Take over the sockets that this process was started with; *ret_n is 0 when there are none. They
  * stay open for the service manager, who keeps new clients waiting in them while we restart. To be
  * called once: it clears the variables that announce them. FN_USAGE for more than FN_MAX_LISTENERS

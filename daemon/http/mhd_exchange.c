@@ -132,7 +132,8 @@ static enum MHD_Result take_body(struct fn_http_connection *c, const char *bytes
         return MHD_YES;
     }
     /* MHD takes no reply before the end of a body: read on to deliver it, but not for ever. */
-    return c->moved > 2 * limits->max_body ? MHD_NO : MHD_YES;
+    size_t most = 2 * limits->max_body > SMALL_BODY ? 2 * limits->max_body : SMALL_BODY;
+    return c->moved > most ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result serve(struct fn_http_connection *c) {

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * runtime.c -- see runtime.h. */
+#include "daemon/runtime.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/clock.h"
+#include "daemon/log.h"
+
+static fn_status run_engine(void *context, const uint8_t *crops, int n, float *ret_embeddings,
+                            struct fn_error *err) {
+    struct fn_runtime *runtime = context;
+    return fn_engine_run(runtime->engine, crops, n, ret_embeddings, NULL, err);
+}
+
+/* All zero when there is no such file. */
+static struct fn_file_identity identify(const char *path) {
+    struct stat found;
+    struct fn_file_identity identity = {.size = 0};
+    if (stat(path, &found) != 0) return identity;
+    identity.device = found.st_dev;
+    identity.inode = found.st_ino;
+    identity.size = found.st_size;
+    identity.changed = found.st_ctim;
+    return identity;
+}
+
+static fn_status open_model(struct fn_runtime *runtime, const struct fn_config *config,
+                            struct fn_error *err) {
+    if (access(config->model, F_OK) != 0 && errno == ENOENT)
+        return fn_fail(err, FN_USAGE,
+                       "there is no model %.100s; make it with \"facenet-model quantize WEIGHTS "
+                       "--calibration PICTURES -o %.100s\" or copy thin-512.safetensors there",
+                       config->model, config->model);
+    runtime->file = identify(config->model);
+    fn_status status = fn_model_open(config->model, &runtime->model, err);
+    if (status != FN_OK) return status;
+    if (runtime->model->untrained && !config->allow_untrained)
+        return fn_fail(err, FN_UNTRAINED,
+                       "%s: this network is untrained and its embeddings mean nothing; "
+                       "--allow-untrained serves it all the same",
+                       config->model);
+    return FN_OK;
+}
+
+static fn_status open_engine(struct fn_runtime *runtime, const struct fn_config *config,
+                             struct fn_error *err) {
+    struct fn_engine_options options = {.device = config->device,
+                                        .kernel_family = config->kernel_family,
+                                        .kernel_dir = config->kernel_dir,
+                                        .cache_dir = config->cache_dir,
+                                        .max_batch = (int)config->max_batch};
+    fn_status status = fn_engine_open(runtime->model, &options, &runtime->engine, err);
+    if (status != FN_OK) return status;
+    fn_engine_describe(runtime->engine, &runtime->description);
+    if (*runtime->description.note)
+        fn_log(FN_LOG_WARNING, "event=kernels_passed_over chosen=%s reason=\"%s\"",
+               runtime->description.kernel_family, runtime->description.note);
+    int64_t started = fn_now_ns();
+    status = fn_engine_self_test(runtime->engine, err);
+    if (status == FN_OK)
+        fn_log(FN_LOG_INFO, "event=self_test result=passed backend=\"%s\" ms=%.0f",
+               runtime->description.label, fn_ms(fn_now_ns() - started));
+    return status;
+}
+
+static fn_status open_batcher(struct fn_runtime *runtime, const struct fn_config *config,
+                              struct fn_metrics *metrics, struct fn_error *err) {
+    struct fn_batcher_options options = {
+        .run = run_engine,
+        .context = runtime,
+        .metrics = metrics,
+        .embedding_size = runtime->model->network.embedding_size,
+        .max_batch = (int)config->max_batch,
+        .max_queue = (int)config->max_queue,
+        .max_delay_ns = config->max_delay_us * FN_NS_PER_US,
+    };
+    return fn_batcher_new(&options, &runtime->batcher, err);
+}
+
+fn_status fn_runtime_open(const struct fn_config *config, struct fn_metrics *metrics,
+                          struct fn_runtime **ret_runtime, struct fn_error *err) {
+    FN_CLEANUP(fn_runtime_close) struct fn_runtime *runtime = calloc(1, sizeof *runtime);
+    if (!runtime) return fn_fail(err, FN_NO_MEMORY, "no memory for a model");
+    fn_status status = open_model(runtime, config, err);
+    if (status == FN_OK) status = open_engine(runtime, config, err);
+    if (status == FN_OK) status = open_batcher(runtime, config, metrics, err);
+    if (status == FN_OK) *ret_runtime = FN_TAKE(runtime);
+    return status;
+}
+
+static bool same_text(const char *a, const char *b) {
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool fn_runtime_suits(const struct fn_runtime *runtime, const struct fn_config *before,
+                      const struct fn_config *config) {
+    struct fn_file_identity file = identify(config->model);
+    return file.size > 0 && file.device == runtime->file.device &&
+           file.inode == runtime->file.inode && file.size == runtime->file.size &&
+           file.changed.tv_sec == runtime->file.changed.tv_sec &&
+           file.changed.tv_nsec == runtime->file.changed.tv_nsec &&
+           same_text(before->device, config->device) &&
+           same_text(before->kernel_family, config->kernel_family) &&
+           same_text(before->kernel_dir, config->kernel_dir) &&
+           same_text(before->cache_dir, config->cache_dir) &&
+           before->max_batch == config->max_batch && before->max_queue == config->max_queue &&
+           before->max_delay_us == config->max_delay_us;
+}
+
+void fn_runtime_close(struct fn_runtime *runtime) {
+    if (!runtime) return;
+    fn_batcher_free(runtime->batcher);
+    fn_engine_close(runtime->engine);
+    fn_model_close(runtime->model);
+    free(runtime);
+}
