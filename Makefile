@@ -56,7 +56,7 @@ $(BUILD)/%.o: %.c
 # gcc vectorises these loops from -O3 on only; integers, so no bit changes.
 $(BUILD)/engine/picture/resize.o $(BUILD)/engine/detect/scale.o: CFLAGS += -O3
 
--include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' -not -path '*/verilated/*' 2>/dev/null)
 
 # Debian keeps libhdf5's headers in a folder of their own.
 HDF5_CFLAGS := $(subst -I,-isystem ,$(shell pkg-config --cflags-only-I hdf5-serial))
@@ -228,18 +228,18 @@ fuzz-check: $(FUZZ_BIN) ## run every fuzz corpus, each seed changed FUZZ_MUTATIO
 RTL     := $(wildcard kernels/rtl/*.v)
 RTL_SIM := $(addprefix $(BUILD)/rtl/,conv-8-8-1 conv-16-16-1 conv-8-8-0 dot-1 dot-8 dump_layers)
 dashed   = $(word $(2),$(subst -, ,$(1)))
-VERILATE = verilator --cc --exe --build -O3 -j 0 --Mdir $@.dir
+VERILATE = verilator --cc --exe --build -O3 -j 0 --Mdir $(BUILD)/verilated/$(@F)
 .PHONY: rtl
 rtl: $(RTL_SIM) ## build the simulations of the Verilog array
 $(BUILD)/rtl/conv-%: tests/rtl/conv_bench.cpp $(RTL)
-	@mkdir -p $(@D)
+	@mkdir -p $(@D) $(BUILD)/verilated/$(@F)
 	$(Q)$(VERILATE) -GVEC=$(call dashed,$*,1) -GLANE=$(call dashed,$*,2) \
-	    -GPACKED=$(call dashed,$*,3) --top-module fn_conv -o ../$(@F) \
+	    -GPACKED=$(call dashed,$*,3) --top-module fn_conv -o $(abspath $@) \
 	    -CFLAGS "-O2 -DVEC=$(call dashed,$*,1) -DLANE=$(call dashed,$*,2)" \
 	    $(RTL) $(abspath $<) >$@.log 2>&1 || { cat $@.log; exit 1; }
 $(BUILD)/rtl/dot-%: tests/rtl/dot_bench.cpp kernels/rtl/fn_dot_two.v
-	@mkdir -p $(@D)
-	$(Q)$(VERILATE) -GVEC=$* --top-module fn_dot_two -o ../$(@F) -CFLAGS "-O2 -DVEC=$*" \
+	@mkdir -p $(@D) $(BUILD)/verilated/$(@F)
+	$(Q)$(VERILATE) -GVEC=$* --top-module fn_dot_two -o $(abspath $@) -CFLAGS "-O2 -DVEC=$*" \
 	    kernels/rtl/fn_dot_two.v $(abspath $<) >$@.log 2>&1 || { cat $@.log; exit 1; }
 $(BUILD)/rtl/dump_layers: $(call objs,tests/rtl/dump_layers.c) $(BUILD)/libengine.a
 	@mkdir -p $(@D)
