@@ -3,6 +3,8 @@
 CLIENT_SRC  := $(wildcard clients/c/*.c)
 CLIENT_LIBS := -lcurl -ljansson
 CLIENT_ABI  := 0
+LIBDIR      ?= $(PREFIX)/lib
+ZSHDIR      ?= $(PREFIX)/share/zsh/site-functions
 CLIENT_SO   := $(BUILD)/libfacenet-client.so
 VERSION     := $(shell sed -n 's/^\#define FN_VERSION "\(.*\)"/\1/p' engine/version.h)
 
@@ -60,12 +62,12 @@ abi-check: $(BUILD)/facenet-client.abi ## compare the C client's interface with 
 .PHONY: install-client
 install-client: client
 	install -D -m 644 clients/c/facenet_client.h $(DESTDIR)$(PREFIX)/include/facenet_client.h
-	install -D -m 644 $(BUILD)/libfacenet-client.a $(DESTDIR)$(PREFIX)/lib/libfacenet-client.a
-	install -D -m 755 $(CLIENT_SO).$(CLIENT_ABI) $(DESTDIR)$(PREFIX)/lib/$(notdir $(CLIENT_SO)).$(CLIENT_ABI)
-	ln -sf $(notdir $(CLIENT_SO)).$(CLIENT_ABI) $(DESTDIR)$(PREFIX)/lib/$(notdir $(CLIENT_SO))
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	sed 's,@PREFIX@,$(PREFIX),; s,@VERSION@,$(VERSION),' clients/c/facenet-client.pc.in \
-	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/facenet-client.pc
+	install -D -m 644 $(BUILD)/libfacenet-client.a $(DESTDIR)$(LIBDIR)/libfacenet-client.a
+	install -D -m 755 $(CLIENT_SO).$(CLIENT_ABI) $(DESTDIR)$(LIBDIR)/$(notdir $(CLIENT_SO)).$(CLIENT_ABI)
+	ln -sf $(notdir $(CLIENT_SO)).$(CLIENT_ABI) $(DESTDIR)$(LIBDIR)/$(notdir $(CLIENT_SO))
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@VERSION@,$(VERSION),' clients/c/facenet-client.pc.in \
+	    > $(DESTDIR)$(LIBDIR)/pkgconfig/facenet-client.pc
 	install -D -m 755 $(BUILD)/facenet $(DESTDIR)$(PREFIX)/bin/facenet
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 man/man3)
 	install -m 644 clients/c/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
@@ -73,7 +75,7 @@ install-client: client
 	install -D -m 644 clients/cli/completion/facenet.bash \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/facenet
 	install -D -m 644 clients/cli/completion/_facenet \
-	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_facenet
+	    $(DESTDIR)$(ZSHDIR)/_facenet
 	install -D -m 644 clients/cli/completion/facenet.fish \
 	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/facenet.fish
 install: install-client
