@@ -12,7 +12,7 @@
 FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 
 struct request {
-    const char *board, *fabric;
+    const char *board, *fabric, *plot;
     struct fn_values dsp, ram, megahertz, gigabytes, vec, lane, launch, batches;
 };
 
@@ -97,10 +97,12 @@ static fn_status take_wish(const struct request *request, struct fn_plan_wish *r
 }
 
 static fn_status plan_and_print(const struct fn_model *model, const struct fn_plan_wish *wish,
-                                bool every_layer, bool json, struct fn_error *err) {
+                                const char *plot, bool every_layer, bool json,
+                                struct fn_error *err) {
     FN_CLEANUP_FREE struct fn_plan *plan = malloc(sizeof *plan);
     if (!plan) return fn_fail(err, FN_NO_MEMORY, "no memory for the plan");
     fn_status status = fn_plan_make(model->id, &model->network, wish, plan, err);
+    if (status == FN_OK && plot) status = fn_plan_plot(plot, plan, err);
     if (status != FN_OK) return status;
     if (json) return fn_plan_print_json(stdout, plan, err);
     fn_plan_print(stdout, plan, every_layer);
@@ -144,21 +146,26 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          .values = &asked.launch},
         {.name = "--layers", .help = "one line for every layer too", .flag = &every_layer},
         {.name = "--json", .help = "one JSON object instead", .flag = &json},
+        {.name = "--plot",
+         .value = "FILE",
+         .help = "roofline and layers, .svg or .png",
+         .text = &asked.plot},
     };
     const struct fn_args args = {"MODEL", &path, options, sizeof options / sizeof options[0]};
     fn_status status = fn_command_parse(command, &args, argc, argv, &done, err);
     if (status != FN_OK || done) return status;
     struct fn_plan_wish wish;
     status = take_wish(&asked, &wish, err);
-    if (status == FN_OK && all && (asked.board || json || every_layer))
-        status = fn_fail(err, FN_USAGE, "--boards does not go with --board, --json or --layers");
+    if (status == FN_OK && all && (asked.board || json || every_layer || asked.plot))
+        status =
+            fn_fail(err, FN_USAGE, "--boards does not go with --board, --json, --layers or --plot");
     if (status == FN_OK && !all) status = take_board(&asked, &wish.board, err);
     if (status != FN_OK) return status;
     FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
     status = fn_model_open(path, &model, err);
     if (status != FN_OK) return status;
     if (all) return fn_plan_print_boards(stdout, model->id, &model->network, &wish, err);
-    return plan_and_print(model, &wish, every_layer, json, err);
+    return plan_and_print(model, &wish, asked.plot, every_layer, json, err);
 }
 
 const struct fn_command fn_command_plan = {

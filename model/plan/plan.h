@@ -41,6 +41,9 @@ void fn_plan_print(FILE *to, const struct fn_plan *plan, bool every_layer);
 /* Everything as one JSON object. */
 FN_MUST fn_status fn_plan_print_json(FILE *to, const struct fn_plan *plan, struct fn_error *err);
 
+/* The roofline and each layer's use of the array as a picture, .svg or .png. */
+FN_MUST fn_status fn_plan_plot(const char *path, const struct fn_plan *plan, struct fn_error *err);
+
 /* One line for each known board, for the last batch of the wish. */
 FN_MUST fn_status fn_plan_print_boards(FILE *to, const char *model,
                                        const struct fn_network *network,

@@ -39,6 +39,14 @@ def test_a_board_of_one_s_own_can_be_described(tool):
     assert "array       16 x 16 products at 200 MHz" in out
 
 
+@pytest.mark.parametrize("name", ["plan.svg", "plan.png"])
+def test_a_plan_is_drawn(tool, tmp_path, name):
+    tool("plan", THIN, "--board", "U50", "--plot", tmp_path / name)
+    drawn = (tmp_path / name).read_bytes()
+    assert b"</svg>" in drawn if name.endswith("svg") else drawn.startswith(b"\x89PNG")
+    assert b"predicted" in drawn or name.endswith("png")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
