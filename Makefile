@@ -99,6 +99,13 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(MODEL_LIBS) $(ENGINE_LIBS)
 
+# Stand-ins that misbehave, linked into a test or preloaded into a program.
+$(BUILD)/tests/test_device_faults: $(BUILD)/tests/faults/cl_shim.o
+SHIMS := $(patsubst tests/faults/%.c,$(BUILD)/shims/%.so,$(wildcard tests/faults/*_shim.c))
+$(BUILD)/shims/%.so: tests/faults/%.c tests/faults/cl_shim.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -std=c11 -D_GNU_SOURCE -I. -pthread $(WARNINGS) -fPIC -shared $< -o $@ -ldl
+
 .PHONY: unit
 unit: $(UNIT_BIN) ## run the cmocka unit tests
 	$(Q)for t in $(UNIT_BIN); do echo "== $$t"; $$t || exit 1; done
@@ -142,7 +149,7 @@ soak: all $(VENV)/.made ## the proofs that take hours: SOAK_MINUTES=60 of traffi
 
 unit-build: $(UNIT_BIN)
 
-pytest: all $(VENV)/.made ## run the Python tests: T=tests/http chooses some
+pytest: all $(SHIMS) $(VENV)/.made ## run the Python tests: T=tests/http chooses some
 	$(Q)FACENETD_BUILD=$(BUILD) FACENETD_PROOF=$(PROOF) $(PYTEST) -m '$(MARKED)' $(or $(T),tests)
 
 # ---- lint and format ----------------------------------------------------------------------------
@@ -265,6 +272,13 @@ $(VENV_BENCH)/.made: tests/bench/requirements.txt
 .PHONY: bench
 bench: $(BUILD)/bench_engine $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measure beside ONNX Runtime, write docs/performance.md
 	$(Q)scripts/bench.sh $(VENV_BENCH)/bin/python
+
+$(BUILD)/loadgen: $(call objs,tests/load/loadgen.c)
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ -lm
+
+.PHONY: reliability
+reliability: all $(BUILD)/loadgen $(SHIMS) ## measure overload, hostile clients and a soak, write docs/reliability.md
+	$(Q)python3 tests/load/reliability.py --build $(BUILD) --output docs/reliability.md
 
 .PHONY: clean
 clean: ## remove everything built

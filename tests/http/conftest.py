@@ -33,8 +33,12 @@ _numbers = itertools.count()
 class Daemon:
     """A running facenetd."""
 
-    def __init__(self, model, directory, listen="127.0.0.1:0", config=None, args=()):
-        command = [BIN, "--model", model, "--device", "reference", "--allow-untrained", *args]
+    def __init__(self, model, directory, listen="127.0.0.1:0", config=None, args=(), **options):
+        """options: `device`, and `env`, added to the environment."""
+        device = options.pop("device", "reference")
+        environment = {**os.environ, **options.pop("env", {})}
+        assert not options, options
+        command = [BIN, "--model", model, "--device", device, "--allow-untrained", *args]
         command += ["--listen", listen] if listen else []
         # The self-test runs a whole batch: small ones let tests start soon, also under sanitizers.
         path = directory / "facenetd.conf"
@@ -44,7 +48,7 @@ class Daemon:
         self._log_path = directory / f"{next(_numbers)}.log"
         with self._log_path.open("w") as stderr:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=stderr, text=True
+                command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
             )
         if not select.select([self.process.stdout], [], [], 60)[0]:
             self.process.kill()

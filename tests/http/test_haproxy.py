@@ -12,9 +12,12 @@ import time
 
 import httpx
 import pytest
-from conftest import REPORT, ROOT, Daemon, encode, make_image, receive
+from conftest import BUILD, REPORT, ROOT, Daemon, encode, make_image, receive
 
-pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed"),
+    pytest.mark.skipif("san-" in str(BUILD), reason="about HAProxy's part, and slow"),
+]
 
 CONFIG = ROOT / "config/haproxy.cfg"
 CHECK_S = 0.1  # between health checks, instead of the file's 500 ms

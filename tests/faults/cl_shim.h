@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cl_shim.h -- stands before libOpenCL and makes it misbehave on demand. Linked into a test it is
+ * steered by the calls below; preloaded into a program (cl_shim.so) by the file that $FN_SHIM_PLAN
+ * names, which may change while the program runs.
+ *
+ * A plan is one line, "" for none: "CALL WHICH ACTION [NUMBER [NUMBER]]".
+ *   CALL    an OpenCL function, or * for every one
+ *   WHICH   N: the Nth such call since the plan was made; N+: that and all after it
+ *   ACTION  error CODE      fail with that OpenCL error, and do nothing
+ *           skip            say that it worked, and do nothing: wrong results
+ *           flip            do it, and turn one bit of what was read
+ *           hang            do nothing until the plan changes
+ *           slow US         wait first
+ *           cost US EACH    for clEnqueueReadBuffer: from the write of the batch on, take US and
+ *                           EACH a picture, so that a device has a known capacity */
+#ifndef FN_TESTS_CL_SHIM_H
+#define FN_TESTS_CL_SHIM_H
+
+void fn_shim_plan(const char *line);
+/* Calls since the plan was made; the name of the nth of them, from 1 (NULL: beyond the record). */
+int fn_shim_calls(void);
+const char *fn_shim_call_name(int nth);
+
+#endif
