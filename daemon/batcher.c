@@ -50,10 +50,41 @@ static void finish(struct fn_batcher *b, struct fn_batch_item *item, fn_status s
     item->done(item, status);
 }
 
-/* Wait for pictures; move up to max_batch live ones into the batch and expired ones into the list
- * *ret_expired. Returns how many live ones, or -1 when there will be no more. */
+static bool has_its_share(const struct fn_batcher *b, const struct fn_batch_item *item, int n) {
+    int share = b->options.max_batch / 2, count = 0;
+    for (int i = 0; i < n; i++) count += b->batch[i]->owner == item->owner;
+    return count >= (share ? share : 1);
+}
+
+/* Move crops from the queue into the batch, expired ones into the list *ret_expired: first by
+ * shares, then (`whole`) whatever is left. Returns how many the batch holds. */
+static int fill_batch(struct fn_batcher *b, int n, int64_t now, bool whole,
+                      struct fn_batch_item **ret_expired) {
+    struct fn_batch_item **at = &b->first;
+    while (*at && n < b->options.max_batch) {
+        struct fn_batch_item *item = *at;
+        bool expired = is_expired(item, now);
+        if (!expired && !whole && has_its_share(b, item, n)) {
+            at = &item->next;
+            continue;
+        }
+        *at = item->next;
+        if (!*at) b->last = at;
+        b->stats.queued--;
+        b->stats.pictures_queued -= item->is_last;
+        if (expired) {
+            item->next = *ret_expired;
+            *ret_expired = item;
+        } else {
+            b->batch[n++] = item;
+        }
+    }
+    return n;
+}
+
+/* Wait for crops; make a batch. Returns how many live ones it holds, or -1 when there will be no
+ * more. */
 static int take_batch(struct fn_batcher *b, struct fn_batch_item **ret_expired) {
-    int n = 0;
     pthread_mutex_lock(&b->lock);
     b->computing_ns = INT64_MAX;
     while (!b->first && !b->stopping) pthread_cond_wait(&b->changed, &b->lock);
@@ -65,18 +96,8 @@ static int take_batch(struct fn_batcher *b, struct fn_batch_item **ret_expired) 
     while (b->options.max_delay_ns && b->stats.queued < b->options.max_batch && !b->stopping)
         if (pthread_cond_clockwait(&b->changed, &b->lock, CLOCK_MONOTONIC, &until) != 0) break;
     int64_t now = fn_now_ns();
-    while (b->first && n < b->options.max_batch) {
-        struct fn_batch_item *item = b->first;
-        b->first = item->next;
-        if (!b->first) b->last = &b->first;
-        b->stats.queued--;
-        if (is_expired(item, now)) {
-            item->next = *ret_expired;
-            *ret_expired = item;
-        } else {
-            b->batch[n++] = item;
-        }
-    }
+    int n = fill_batch(b, 0, now, false, ret_expired);
+    n = fill_batch(b, n, now, true, ret_expired);
     b->waiting_ns = now;
     if (n > 0) b->computing_ns = now;
     pthread_mutex_unlock(&b->lock);
@@ -171,19 +192,21 @@ fn_status fn_batcher_submit(struct fn_batcher *b, struct fn_batch_item *const *i
     pthread_mutex_lock(&b->lock);
     if (b->stopping) {
         status = fn_fail(err, FN_DRAINING, "the server is shutting down");
-    } else if (b->stats.queued + n > b->options.max_queue) {
+    } else if (b->stats.pictures_queued >= b->options.max_queue) {
         status = fn_fail(err, FN_OVERLOADED, "%d pictures wait already, at most %d may",
-                         b->stats.queued, b->options.max_queue);
+                         b->stats.pictures_queued, b->options.max_queue);
     } else {
         if (!b->first) b->waiting_ns = now;
         for (int i = 0; i < n; i++) {
             items[i]->submitted_ns = now;
             items[i]->next = NULL;
+            items[i]->is_last = i == n - 1;
             *b->last = items[i];
             b->last = &items[i]->next;
         }
         b->stats.queued += n;
         atomic_fetch_add(&b->options.metrics->pictures_submitted, (unsigned long long)n);
+        b->stats.pictures_queued++;
         pthread_cond_signal(&b->changed);
     }
     pthread_mutex_unlock(&b->lock);

@@ -3,24 +3,27 @@
  * batcher.h -- crops from many requests to one device, several at a time.
  *
  * Work-conserving: the one submitter thread takes whatever waits, oldest first, as soon as the
- * device is free; what arrives while it computes forms the next batch. A picture whose deadline has
+ * device is free; what arrives while it computes forms the next batch. While several owners wait,
+ * none gets more than half of a batch. A picture whose deadline has
  * passed or whose client has gone is dropped before it is computed. A batch never shares its fate:
  * when one picture has no embedding the others get theirs. */
 #ifndef FN_BATCHER_H
 #define FN_BATCHER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/metrics.h"
 #include "engine/status.h"
 
-/* One picture. Caller-owned; the batcher's from submit until `done` is called. */
+/* One crop. Caller-owned; the batcher's from submit until `done` is called. */
 struct fn_batch_item {
     const uint8_t *crop;     /* [160][160][3], borrowed */
     float *embedding;        /* [embedding_size], borrowed; written when done with FN_OK */
     int64_t deadline_ns;     /* of daemon/clock.h */
     const atomic_bool *gone; /* borrowed */
+    const void *owner;       /* whose it is, for fairness; never dereferenced */
     /* Called once, in the submitter thread: hand over, do not compute. FN_OK, FN_DEADLINE_EXCEEDED
      * (also when `gone`), or what the device said. */
     void (*done)(struct fn_batch_item *item, fn_status status);
@@ -33,6 +36,7 @@ struct fn_batch_item {
     /* Private. */
     struct fn_batch_item *next;
     int64_t submitted_ns;
+    bool is_last; /* of those submitted together */
 };
 
 struct fn_batcher_options {
@@ -46,7 +50,8 @@ struct fn_batcher_options {
 };
 
 struct fn_batcher_stats {
-    int queued;            /* pictures that wait */
+    int queued;            /* crops that wait */
+    int pictures_queued;   /* pictures they are of: calls of fn_batcher_submit() */
     double batch_ms;       /* of a full batch, as far as has been seen; 0 before the first */
     fn_status last_status; /* of the device */
 };
@@ -56,8 +61,8 @@ struct fn_batcher; /* opaque */
 FN_MUST fn_status fn_batcher_new(const struct fn_batcher_options *options,
                                  struct fn_batcher **ret_batcher, struct fn_error *err);
 
-/* Queue the n pictures that items point to, all or none. FN_OVERLOADED when they do not fit,
- * FN_DRAINING after stop. */
+/* Queue the n crops of a picture that items point to, all or none. FN_OVERLOADED when max_queue
+ * pictures wait, FN_DRAINING after stop. */
 FN_MUST fn_status fn_batcher_submit(struct fn_batcher *batcher, struct fn_batch_item *const *items,
                                     int n, struct fn_error *err);
 

@@ -143,20 +143,62 @@ static void what_comes_while_the_device_is_busy_is_the_next_batch(void **state) 
     assert_int_equal(jobs[3].item.batch_size, 4);
 }
 
-static void a_full_queue_takes_all_of_a_request_or_none(void **state) {
+static void a_full_queue_counts_pictures_not_faces(void **state) {
     (void)state;
     struct fn_batcher_stats stats;
     assert_int_equal(submit(0, 1), FN_OK);
     wait_running();
-    assert_int_equal(submit(1, 7), FN_OK);
-    assert_int_equal(submit(8, 2), FN_OVERLOADED);
-    assert_int_equal(submit(8, 1), FN_OK);
-    assert_int_equal(submit(9, 1), FN_OVERLOADED);
+    assert_int_equal(submit(1, 7), FN_OK); /* a picture of seven faces */
+    for (int i = 8; i < 15; i++) assert_int_equal(submit(i, 1), FN_OK);
+    assert_int_equal(submit(15, 3), FN_OVERLOADED);
+    assert_int_equal(submit(15, 1), FN_OVERLOADED);
     fn_batcher_get_stats(batcher, &stats);
-    assert_int_equal(stats.queued, 8);
+    assert_int_equal(stats.queued, 14);
+    assert_int_equal(stats.pictures_queued, 8);
     permit(10);
-    for (int i = 0; i < 9; i++) wait_done(i);
-    assert_int_equal(jobs[9].done, 0);
+    for (int i = 0; i < 15; i++) wait_done(i);
+    assert_int_equal(jobs[15].done, 0);
+    fn_batcher_get_stats(batcher, &stats);
+    assert_int_equal(stats.queued, 0);
+    assert_int_equal(stats.pictures_queued, 0);
+}
+
+/* Batches hold four: a crowd of six before two single faces and a pair. */
+static void a_crowd_gets_half_of_a_batch_while_others_wait(void **state) {
+    (void)state;
+    static const uint8_t expected[3][4] = {{2, 3, 8, 9}, {4, 5, 10, 11}, {6, 7}};
+    static const char crowd, single, other, pair;
+    for (int i = 1; i < 7; i++) jobs[i].item.owner = &crowd;
+    jobs[7].item.owner = &single;
+    jobs[8].item.owner = &other;
+    jobs[9].item.owner = jobs[10].item.owner = &pair;
+    assert_int_equal(submit(0, 1), FN_OK);
+    wait_running();
+    assert_int_equal(submit(1, 6), FN_OK);
+    assert_int_equal(submit(7, 1), FN_OK);
+    assert_int_equal(submit(8, 1), FN_OK);
+    assert_int_equal(submit(9, 2), FN_OK);
+    permit(10);
+    for (int i = 0; i < 11; i++) wait_done(i);
+    assert_int_equal(device.n_batches, 4);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(device.sizes[i + 1], i < 2 ? 4 : 2);
+        assert_memory_equal(device.seen[i + 1], expected[i], (size_t)device.sizes[i + 1]);
+    }
+}
+
+static void a_crowd_alone_fills_the_batch(void **state) {
+    (void)state;
+    static const char crowd;
+    for (int i = 1; i < 7; i++) jobs[i].item.owner = &crowd;
+    assert_int_equal(submit(0, 1), FN_OK);
+    wait_running();
+    assert_int_equal(submit(1, 6), FN_OK);
+    permit(10);
+    for (int i = 0; i < 7; i++) wait_done(i);
+    assert_int_equal(device.n_batches, 3);
+    assert_int_equal(device.sizes[1], 4);
+    assert_int_equal(device.sizes[2], 2);
 }
 
 static void expired_and_abandoned_work_is_not_computed(void **state) {
@@ -245,7 +287,9 @@ static void the_wait_is_guessed_from_the_batches_so_far(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_comes_while_the_device_is_busy_is_the_next_batch),
-        TEST(a_full_queue_takes_all_of_a_request_or_none),
+        TEST(a_full_queue_counts_pictures_not_faces),
+        TEST(a_crowd_gets_half_of_a_batch_while_others_wait),
+        TEST(a_crowd_alone_fills_the_batch),
         TEST(expired_and_abandoned_work_is_not_computed),
         TEST(one_picture_without_an_embedding_fails_alone),
         TEST(a_failing_device_fails_the_batch_and_is_remembered),
