@@ -211,8 +211,10 @@ void fn_metrics_write(const struct fn_metrics *metrics, const char *(*route_name
     write_pictures(metrics, out);
     write_histogram(out, "request_duration_seconds", "From the headers to the end of the answer.",
                     &metrics->request_seconds);
-    write_histogram(out, "decode_duration_seconds", "Decoding and cropping one picture.",
+    write_histogram(out, "decode_duration_seconds", "Decoding one picture.",
                     &metrics->decode_seconds);
+    write_histogram(out, "detect_duration_seconds", "Finding and cutting one picture's faces.",
+                    &metrics->detect_seconds);
     write_histogram(out, "queue_duration_seconds", "A crop's wait for the device.",
                     &metrics->queue_seconds);
     write_histogram(out, "device_duration_seconds", "One batch on the device.",

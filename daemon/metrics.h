@@ -42,7 +42,8 @@ struct fn_metrics {
     atomic_ullong outcomes[FN_OUTCOMES];
     atomic_ullong requests[FN_METRIC_ROUTES][FN_METRIC_STATUSES]; /* by route, by HTTP status */
     atomic_ullong refusals[64];                                   /* by place in FN_STATUS_LIST */
-    struct fn_histogram request_seconds, decode_seconds, queue_seconds, device_seconds;
+    struct fn_histogram request_seconds, decode_seconds, detect_seconds, queue_seconds,
+        device_seconds;
     atomic_ullong batches[FN_MAX_BATCH + 1]; /* by size */
     atomic_ullong pictures_submitted, pictures_computed, pictures_expired, pictures_failed;
     atomic_ullong reloads[2];   /* failed, succeeded */

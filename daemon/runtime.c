@@ -48,6 +48,16 @@ static fn_status open_model(struct fn_runtime *runtime, const struct fn_config *
     return FN_OK;
 }
 
+static void log_finder(const struct fn_runtime *runtime) {
+    const char *kernels = fn_finder_kernels(runtime->finder);
+    if (!fn_finder_looks(runtime->finder))
+        fn_log(FN_LOG_WARNING,
+               "event=no_detector effect=\"every picture is taken as a face crop\"");
+    else
+        fn_log(strcmp(kernels, "portable") == 0 ? FN_LOG_WARNING : FN_LOG_INFO,
+               "event=detector kernels=%s crop=%s", kernels, runtime->model->crop);
+}
+
 static fn_status open_engine(struct fn_runtime *runtime, const struct fn_config *config,
                              struct fn_error *err) {
     struct fn_engine_options options = {.device = config->device,
@@ -88,10 +98,13 @@ fn_status fn_runtime_open(const struct fn_config *config, struct fn_metrics *met
     FN_CLEANUP(fn_runtime_close) struct fn_runtime *runtime = calloc(1, sizeof *runtime);
     if (!runtime) return fn_fail(err, FN_NO_MEMORY, "no memory for a model");
     fn_status status = open_model(runtime, config, err);
+    if (status == FN_OK) status = fn_finder_new(runtime->model, &runtime->finder, err);
     if (status == FN_OK) status = open_engine(runtime, config, err);
     if (status == FN_OK) status = open_batcher(runtime, config, metrics, err);
-    if (status == FN_OK) *ret_runtime = FN_TAKE(runtime);
-    return status;
+    if (status != FN_OK) return status;
+    log_finder(runtime);
+    *ret_runtime = FN_TAKE(runtime);
+    return FN_OK;
 }
 
 static bool same_text(const char *a, const char *b) {
@@ -117,6 +130,7 @@ void fn_runtime_close(struct fn_runtime *runtime) {
     if (!runtime) return;
     fn_batcher_free(runtime->batcher);
     fn_engine_close(runtime->engine);
+    fn_finder_free(runtime->finder);
     fn_model_close(runtime->model);
     free(runtime);
 }

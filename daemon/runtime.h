@@ -12,6 +12,7 @@
 
 #include "daemon/batcher.h"
 #include "daemon/config.h"
+#include "daemon/finder.h"
 #include "daemon/metrics.h"
 #include "engine/cleanup.h"
 #include "engine/engine.h"
@@ -28,6 +29,7 @@ struct fn_file_identity {
 
 struct fn_runtime {
     struct fn_model *model;   /* owned */
+    struct fn_finder *finder; /* owned */
     struct fn_engine *engine; /* owned; the submitter thread's */
     struct fn_engine_description description;
     struct fn_batcher *batcher; /* owned */

@@ -29,6 +29,7 @@ static fn_status open_runtime(struct fn_service *service, const struct fn_servic
     if (status != FN_OK) return status;
     service->runtime->users++;
     service->model = service->runtime->model;
+    service->finder = service->runtime->finder;
     service->batcher = service->runtime->batcher;
     service->engine_description = service->runtime->description;
     return FN_OK;

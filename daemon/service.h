@@ -7,6 +7,7 @@
 
 #include "daemon/batcher.h"
 #include "daemon/config.h"
+#include "daemon/finder.h"
 #include "daemon/keys.h"
 #include "daemon/runtime.h"
 #include "daemon/server.h"
@@ -21,6 +22,7 @@ struct fn_service {
     struct fn_runtime *runtime; /* shared with the generations that changed nothing of it */
     /* Of the runtime, borrowed. */
     const struct fn_model *model;
+    struct fn_finder *finder;
     struct fn_batcher *batcher;
     struct fn_engine_description engine_description;
     int users; /* guarded by the server's lock */

@@ -27,7 +27,8 @@ void fn_workers_push(struct fn_workers *workers, struct fn_task *task, enum fn_u
 /* When the task that has run for longest began, or the queues were last taken from while tasks
  * wait, whichever is earlier; INT64_MAX when there is nothing to do. */
 int64_t fn_workers_stalled_since_ns(struct fn_workers *workers);
-/* Run what has been pushed, then end the threads. No push may come after. NULL is a no-op. */
+/* Run what has been pushed, then end the threads. Only tasks may still push meanwhile. NULL is a
+ * no-op. */
 void fn_workers_free(struct fn_workers *workers);
 
 #endif

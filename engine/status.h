@@ -27,6 +27,7 @@
     X(FN_TOO_MANY_PIXELS, 32, 413, "too_many_pixels", "Picture is too large")                      \
     X(FN_FACE_NOT_FOUND, 33, 422, "face_not_found", "No face was found")                           \
     X(FN_SEVERAL_FACES, 34, 422, "several_faces", "Several faces were found")                      \
+    X(FN_NO_DETECTOR, 35, 422, "no_detector", "The model has no face detector")                    \
     X(FN_BAD_REQUEST, 40, 400, "bad_request", "Bad request")                                       \
     X(FN_BAD_JSON, 41, 400, "bad_json", "Body is not valid JSON")                                  \
     X(FN_UNKNOWN_MEMBER, 42, 400, "unknown_member", "Unknown JSON member")                         \

@@ -16,7 +16,7 @@
 #define FN_VERDICT_LEAST 0x1p-20F /* thresholds are at least this */
 
 /* One distance, or one threshold, in the four metrics. */
-struct fn_metrics {
+struct fn_distance {
     double l2_squared; /* 0...4 */
     double l2;
     double cosine; /* 1 - l2_squared / 2 */
@@ -26,12 +26,12 @@ struct fn_metrics {
 /* Squared L2 distance of a and b, [n]. */
 float fn_verdict_distance(const float *a, const float *b, size_t n);
 
-struct fn_metrics fn_metrics_of(float l2_squared);
+struct fn_distance fn_distance_of(float l2_squared);
 
 /* Whether a distance is within a threshold, by each metric alone. */
-bool fn_same_by_l2_squared(const struct fn_metrics *distance, const struct fn_metrics *cut);
-bool fn_same_by_l2(const struct fn_metrics *distance, const struct fn_metrics *cut);
-bool fn_same_by_cosine(const struct fn_metrics *distance, const struct fn_metrics *cut);
-bool fn_same_by_angle(const struct fn_metrics *distance, const struct fn_metrics *cut);
+bool fn_same_by_l2_squared(const struct fn_distance *distance, const struct fn_distance *cut);
+bool fn_same_by_l2(const struct fn_distance *distance, const struct fn_distance *cut);
+bool fn_same_by_cosine(const struct fn_distance *distance, const struct fn_distance *cut);
+bool fn_same_by_angle(const struct fn_distance *distance, const struct fn_distance *cut);
 
 #endif

@@ -15,6 +15,15 @@
 #include "daemon/api/multipart.h"
 #include "daemon/http/request.h"
 
+/* One request on its way into a body. */
+struct reading {
+    const struct fn_http_request *request;
+    const struct fn_body_rules *rules;
+    const struct fn_body_limits *limits;
+    struct fn_body *body;
+    struct fn_error *err;
+};
+
 static const struct fn_body_field *find_field(const struct fn_body_rules *rules, const char *name,
                                               size_t size) {
     for (int i = 0; i < rules->n_fields; i++)
@@ -28,12 +37,16 @@ static fn_status given_twice(const char *first, const char *second, struct fn_er
 }
 
 /* Takes `owned`, also on failure. */
-static fn_status set_picture(struct fn_body *body, const struct fn_body_field *field,
-                             const uint8_t *bytes, size_t size, uint8_t *owned,
-                             struct fn_error *err) {
-    struct fn_body_picture *picture = &body->pictures[field->slot];
+static fn_status set_picture(struct reading *r, const struct fn_body_field *field,
+                             const uint8_t *bytes, size_t size, uint8_t *owned) {
+    bool many = field->kind == FN_FIELD_PICTURES;
+    struct fn_body_picture *picture = &r->body->pictures[many ? r->body->n_pictures : field->slot];
+    struct fn_error *err = r->err;
     fn_status status = FN_OK;
-    if (picture->name)
+    if (many && r->body->n_pictures == r->limits->most_pictures)
+        status = fn_fail(err, FN_TOO_MANY_PICTURES, "more than %d pictures in one request",
+                         r->limits->most_pictures);
+    else if (picture->name)
         status = given_twice(picture->name, field->name, err);
     else if (size == 0)
         status = fn_fail(err, FN_MISSING_PICTURE, "%s: is empty", field->name);
@@ -42,85 +55,96 @@ static fn_status set_picture(struct fn_body *body, const struct fn_body_field *f
         return status;
     }
     *picture = (struct fn_body_picture){field->name, bytes, size, owned};
+    if (many) r->body->n_pictures++;
     return FN_OK;
 }
 
 /* Takes the reference `value`, also on failure. */
-static fn_status set_embedding(struct fn_body *body, const struct fn_body_field *field,
-                               json_t *value, struct fn_error *err) {
-    struct fn_body_embedding *embedding = &body->embeddings[field->slot];
+static fn_status set_embedding(struct reading *r, const struct fn_body_field *field,
+                               json_t *value) {
+    struct fn_body_embedding *embedding = &r->body->embeddings[field->slot];
     if (embedding->name) {
         json_decref(value);
-        return given_twice(embedding->name, field->name, err);
+        return given_twice(embedding->name, field->name, r->err);
     }
     *embedding = (struct fn_body_embedding){field->name, value};
     return FN_OK;
 }
 
-static fn_status read_member(struct fn_body *body, const struct fn_body_rules *rules,
-                             const char *name, json_t *value, struct fn_error *err) {
-    const struct fn_body_field *field = find_field(rules, name, strlen(name));
+static fn_status read_picture_text(struct reading *r, const struct fn_body_field *field,
+                                   const json_t *value) {
     struct fn_error detail;
     uint8_t *bytes;
     size_t size;
-    if (!field) return fn_options_set_json(&body->options, name, value, err);
-    if (field->kind == FN_FIELD_EMBEDDING)
-        return set_embedding(body, field, json_incref(value), err);
     if (!json_is_string(value))
-        return fn_fail(err, FN_BAD_REQUEST, "%s: expected a string of base64", field->name);
+        return fn_fail(r->err, FN_BAD_REQUEST, "%s: expected a string of base64%s", field->name,
+                       field->kind == FN_FIELD_PICTURES ? ", or an array of such" : "");
     fn_status status = fn_base64_decode_data(json_string_value(value), json_string_length(value),
                                              &bytes, &size, &detail);
-    if (status != FN_OK) return fn_fail(err, status, "%s: %s", field->name, detail.text);
-    return set_picture(body, field, bytes, size, bytes, err);
+    if (status != FN_OK) return fn_fail(r->err, status, "%s: %s", field->name, detail.text);
+    return set_picture(r, field, bytes, size, bytes);
 }
 
-static fn_status read_json(struct fn_body *body, const struct fn_body_rules *rules,
-                           const struct fn_http_request *request, struct fn_error *err) {
+static fn_status read_member(struct reading *r, const char *name, json_t *value) {
+    const struct fn_body_field *field = find_field(r->rules, name, strlen(name));
+    if (!field) return fn_options_set_json(&r->body->options, name, value, r->err);
+    if (field->kind == FN_FIELD_EMBEDDING) return set_embedding(r, field, json_incref(value));
+    if (field->kind == FN_FIELD_PICTURE || !json_is_array(value))
+        return read_picture_text(r, field, value);
+    size_t i;
+    const json_t *element;
+    json_array_foreach(value, i, element) {
+        fn_status status = read_picture_text(r, field, element);
+        if (status != FN_OK) return status;
+    }
+    return FN_OK;
+}
+
+static fn_status read_json(struct reading *r) {
     FN_CLEANUP(fn_json_free) json_t *object = NULL;
     const char *name;
     json_t *value;
-    fn_status status = fn_json_parse((const char *)request->body, request->body_size, &object, err);
+    fn_status status =
+        fn_json_parse((const char *)r->request->body, r->request->body_size, &object, r->err);
     if (status != FN_OK) return status;
     json_object_foreach(object, name, value) {
-        status = read_member(body, rules, name, value, err);
+        status = read_member(r, name, value);
         if (status != FN_OK) return status;
     }
     return FN_OK;
 }
 
 /* A part's text is JSON when it begins like an array or an object, else base64. */
-static fn_status read_embedding_part(struct fn_body *body, const struct fn_body_field *field,
-                                     const struct fn_part *part, struct fn_error *err) {
+static fn_status read_embedding_part(struct reading *r, const struct fn_body_field *field,
+                                     const struct fn_part *part) {
     const char *text = (const char *)part->data;
     struct fn_error detail;
     json_t *value = NULL;
     if (part->size && (text[0] == '[' || text[0] == '{')) {
         fn_status status = fn_json_parse_any(text, part->size, &value, &detail);
-        if (status != FN_OK) return fn_fail(err, status, "%s: %s", field->name, detail.text);
+        if (status != FN_OK) return fn_fail(r->err, status, "%s: %s", field->name, detail.text);
     } else {
         value = json_stringn(text, part->size);
-        if (!value) return fn_fail(err, FN_BAD_REQUEST, "%s: is not text", field->name);
+        if (!value) return fn_fail(r->err, FN_BAD_REQUEST, "%s: is not text", field->name);
     }
-    return set_embedding(body, field, value, err);
+    return set_embedding(r, field, value);
 }
 
-static fn_status read_multipart(struct fn_body *body, const struct fn_body_rules *rules,
-                                const struct fn_http_request *request,
-                                const struct fn_http_header *type, struct fn_error *err) {
+static fn_status read_multipart(struct reading *r, const struct fn_http_header *type) {
     struct fn_part parts[FN_MAX_PARTS];
     int n_parts;
-    fn_status status = fn_multipart_parse(type->value, type->value_size, request->body,
-                                          request->body_size, parts, &n_parts, err);
+    fn_status status = fn_multipart_parse(type->value, type->value_size, r->request->body,
+                                          r->request->body_size, parts, &n_parts, r->err);
     for (int i = 0; status == FN_OK && i < n_parts; i++) {
         const struct fn_part *part = &parts[i];
-        const struct fn_body_field *field = find_field(rules, part->name, part->name_size);
+        const struct fn_body_field *field = find_field(r->rules, part->name, part->name_size);
         if (!field)
-            status = fn_options_set(&body->options, part->name, part->name_size,
-                                    (const char *)part->data, part->size, err);
+            status = fn_options_set(&r->body->options, part->name, part->name_size,
+                                    (const char *)part->data, part->size, r->err);
         else if (field->kind == FN_FIELD_EMBEDDING)
-            status = read_embedding_part(body, field, part, err);
+            status = read_embedding_part(r, field, part);
         else
-            status = set_picture(body, field, part->data, part->size, NULL, err);
+            status = set_picture(r, field, part->data, part->size, NULL);
     }
     return status;
 }
@@ -147,28 +171,32 @@ static bool is_json(const struct fn_http_request *request, const struct fn_http_
     return i < request->body_size && request->body[i] == '{';
 }
 
-static fn_status read_body(struct fn_body *body, const struct fn_body_rules *rules,
-                           const struct fn_http_request *request, struct fn_error *err) {
+static fn_status read_body(struct reading *r) {
+    const struct fn_http_request *request = r->request;
     const struct fn_http_header *type = fn_request_find_header(request, "Content-Type");
     bool picture = begins_like_a_picture(request);
     if (request->body_size == 0) return FN_OK;
     if (!picture && type && fn_multipart_is(type->value, type->value_size))
-        return read_multipart(body, rules, request, type, err);
-    if (!picture && is_json(request, type)) return read_json(body, rules, request, err);
-    if (rules->takes_raw)
-        return set_picture(body, &rules->fields[0], request->body, request->body_size, NULL, err);
-    return fn_fail(err, FN_BAD_REQUEST, "body is neither multipart/form-data nor JSON");
+        return read_multipart(r, type);
+    if (!picture && is_json(request, type)) return read_json(r);
+    if (r->rules->takes_raw)
+        return set_picture(r, &r->rules->fields[0], request->body, request->body_size, NULL);
+    return fn_fail(r->err, FN_BAD_REQUEST, "body is neither multipart/form-data nor JSON");
 }
 
 fn_status fn_body_read(const struct fn_http_request *request, const struct fn_body_rules *rules,
-                       int most_faces, struct fn_body **ret_body, struct fn_error *err) {
+                       const struct fn_body_limits *limits, struct fn_body **ret_body,
+                       struct fn_error *err) {
     FN_CLEANUP(fn_body_free) struct fn_body *body = calloc(1, sizeof *body);
     if (!body) return fn_fail(err, FN_NO_MEMORY, "no memory for a request");
+    struct reading r = {request, rules, limits, body, err};
     body->options.allowed = rules->options;
-    body->options.most_faces = most_faces;
+    body->options.most_faces = limits->most_faces;
+    body->options.looks = limits->looks;
     const char *question = strchr(request->target, '?');
     fn_status status = fn_options_set_query(&body->options, question ? question + 1 : NULL, err);
-    if (status == FN_OK) status = read_body(body, rules, request, err);
+    if (status == FN_OK) status = read_body(&r);
+    if (status == FN_OK) status = fn_options_check(&body->options, err);
     if (status != FN_OK) return status;
     *ret_body = FN_TAKE(body);
     return FN_OK;
@@ -176,9 +204,7 @@ fn_status fn_body_read(const struct fn_http_request *request, const struct fn_bo
 
 void fn_body_free(struct fn_body *body) {
     if (!body) return;
-    for (int i = 0; i < FN_BODY_SLOTS; i++) {
-        free(body->pictures[i].owned);
-        json_decref(body->embeddings[i].value);
-    }
+    for (int i = 0; i < FN_BODY_MAX_PICTURES; i++) free(body->pictures[i].owned);
+    for (int i = 0; i < FN_BODY_SLOTS; i++) json_decref(body->embeddings[i].value);
     free(body);
 }

@@ -13,12 +13,14 @@
 #include "engine/cleanup.h"
 #include "engine/status.h"
 
-#define FN_BODY_SLOTS 2
+#define FN_BODY_SLOTS        2
+#define FN_BODY_MAX_PICTURES 128
 
-/* A field that a route takes. Several names may mean the same slot. */
+/* A field that a route takes. Several names may mean the same slot. FN_FIELD_PICTURES has none: it
+ * may be given many times, as JSON an array, and fills slots from 0 in order. */
 struct fn_body_field {
     const char *name;
-    enum { FN_FIELD_PICTURE, FN_FIELD_EMBEDDING } kind;
+    enum { FN_FIELD_PICTURE, FN_FIELD_PICTURES, FN_FIELD_EMBEDDING } kind;
     int slot; /* 0...FN_BODY_SLOTS - 1 */
 };
 
@@ -27,6 +29,12 @@ struct fn_body_rules {
     int n_fields;
     bool takes_raw;   /* the body itself may be the picture of slot 0 */
     unsigned options; /* set of enum fn_option */
+};
+
+/* What the daemon's configuration and model say about any request. */
+struct fn_body_limits {
+    int most_faces, most_pictures; /* at most FN_BODY_MAX_PICTURES */
+    bool looks;                    /* whether the model looks for faces */
 };
 
 struct fn_body_picture {
@@ -42,16 +50,19 @@ struct fn_body_embedding {
 };
 
 struct fn_body {
-    struct fn_body_picture pictures[FN_BODY_SLOTS];
+    int n_pictures; /* by FN_FIELD_PICTURES */
+    struct fn_body_picture pictures[FN_BODY_MAX_PICTURES];
     struct fn_body_embedding embeddings[FN_BODY_SLOTS];
     struct fn_options options;
 };
 
-/* Read the request by `rules`; options of the query included. `most_faces` bounds max_faces. The
- * result borrows from the request's body. Any status of "bad request" kind. */
+/* Read the request by `rules`; options of the query included, and checked whether they go together.
+ * The result borrows from the request's body. Any status of "bad request" kind;
+ * FN_TOO_MANY_PICTURES. */
 FN_MUST fn_status fn_body_read(const struct fn_http_request *request,
-                               const struct fn_body_rules *rules, int most_faces,
-                               struct fn_body **ret_body, struct fn_error *err);
+                               const struct fn_body_rules *rules,
+                               const struct fn_body_limits *limits, struct fn_body **ret_body,
+                               struct fn_error *err);
 /* NULL is a no-op. */
 void fn_body_free(struct fn_body *body);
 FN_DEFINE_CLEANUP(struct fn_body *, fn_body_free)

@@ -8,15 +8,23 @@
 #include "daemon/clock.h"
 #include "daemon/http/reply.h"
 #include "daemon/http/request.h"
+#include "engine/picture/picture.h"
+
+FN_DEFINE_CLEANUP(struct fn_picture *, fn_picture_free)
+
+/* ---- the end ----------------------------------------------------------------------------------
+ */
 
 static void end(struct fn_call *call) {
     struct fn_http_request *request = call->request;
     struct fn_service *service = call->service;
     atomic_fetch_sub(&service->server->in_work, 1);
-    for (int i = 0; i < call->n_shots; i++) {
-        free(call->shots[i].crop);
-        free(call->shots[i].embedding);
+    for (int i = 0; call->shots && i < call->n_shots; i++) {
+        fn_found_done(&call->shots[i].found);
+        free(call->shots[i].embeddings);
+        free(call->shots[i].items);
     }
+    free(call->shots);
     fn_body_free(call->body);
     free(call);
     fn_service_release(service);
@@ -28,6 +36,12 @@ void fn_call_answer(struct fn_call *call, json_t *object) {
     end(call);
 }
 
+void fn_call_answer_png(struct fn_call *call, uint8_t *bytes, size_t size, const char *crop) {
+    fn_reply_header(call->request, "X-Facenetd-Crop", crop);
+    fn_reply_bytes(call->request, "image/png", bytes, size);
+    end(call);
+}
+
 void fn_call_refuse(struct fn_call *call, const struct fn_error *err) {
     if (err->status == FN_OVERLOADED)
         fn_reply_retry(call->request, err, fn_batcher_wait_ms(call->service->batcher));
@@ -36,14 +50,15 @@ void fn_call_refuse(struct fn_call *call, const struct fn_error *err) {
     end(call);
 }
 
+/* ---- the first step ---------------------------------------------------------------------------
+ */
+
 /* Whether somebody still waits and time is left. */
 static fn_status check_wanted(const struct fn_call *call, struct fn_error *err) {
     if (!atomic_load(&call->request->gone) && fn_now_ns() <= call->request->deadline_ns)
         return FN_OK;
     return fn_fail(err, FN_DEADLINE_EXCEEDED, "the deadline passed while the request waited");
 }
-
-/* ---- the first step ---------------------------------------------------------------------- */
 
 static void run_first_step(struct fn_task *task) {
     struct fn_call *call = (struct fn_call *)(void *)task;
@@ -67,120 +82,152 @@ fn_status fn_call_begin(struct fn_service *service, struct fn_http_request *requ
     return FN_OK;
 }
 
-/* ---- pictures to embeddings -------------------------------------------------------------- */
+fn_status fn_call_read(struct fn_call *call, const struct fn_body_rules *rules,
+                       struct fn_error *err) {
+    const struct fn_config *config = call->service->config;
+    const struct fn_body_limits limits = {.most_faces = (int)config->max_faces,
+                                          .most_pictures = (int)config->max_pictures,
+                                          .looks = fn_finder_looks(call->service->finder)};
+    return fn_body_read(call->request, rules, &limits, &call->body, err);
+}
 
-static fn_status decode_shot(struct fn_call *call, struct fn_shot *shot,
-                             const struct fn_body_picture *source, struct fn_error *err) {
-    const struct fn_service *service = call->service;
-    struct fn_picture *picture;
+/* ---- pictures to faces ------------------------------------------------------------------------
+ */
+
+static fn_status look(struct fn_shot *shot, struct fn_error *err) {
+    struct fn_call *call = shot->call;
+    const struct fn_body_picture *source = &call->body->pictures[shot - call->shots];
+    struct fn_find_options options = fn_options_find(&call->body->options);
+    if (call->how & FN_CALL_ONE) options.max_faces = 1;
+    FN_CLEANUP(fn_picture_free) struct fn_picture *picture = NULL;
     int64_t started = fn_now_ns();
-    fn_status status =
-        fn_picture_decode(source->bytes, source->size, service->config->max_pixels, &picture, err);
+    fn_status status = fn_picture_decode(source->bytes, source->size,
+                                         call->service->config->max_pixels, &picture, err);
+    int64_t decoded = fn_now_ns();
+    shot->decode_ns = decoded - started;
+    fn_histogram_add(&call->service->server->metrics.decode_seconds, shot->decode_ns);
     if (status != FN_OK) return status;
     shot->width = picture->full_width;
     shot->height = picture->full_height;
     shot->orientation = picture->orientation;
-    shot->box = (struct fn_rect){0, 0, picture->full_width, picture->full_height};
-    shot->crop = malloc(FN_CROP_SIZE);
-    shot->embedding =
-        calloc((size_t)service->model->network.embedding_size, sizeof *shot->embedding);
-    /* The crop is cut from the decoded pixels, which may be fewer than the file's. */
-    struct fn_rect whole = {0, 0, picture->width, picture->height};
-    if (shot->crop && shot->embedding)
-        status = fn_picture_crop(picture, whole, shot->crop, err);
-    else
-        status = fn_fail(err, FN_NO_MEMORY, "no memory for a crop");
-    fn_picture_free(picture);
-    shot->decoded_ns = fn_now_ns() - started;
-    fn_histogram_add(&service->server->metrics.decode_seconds, shot->decoded_ns);
+    status = check_wanted(call, err);
+    if (status == FN_OK)
+        status = fn_finder_find(call->service->finder, picture, &options, &shot->found, err);
+    shot->detect_ns = fn_now_ns() - decoded;
+    fn_histogram_add(&call->service->server->metrics.detect_seconds, shot->detect_ns);
     return status;
+}
+
+/* The picture's bytes are needed no more; of the last picture, the body neither. */
+static void drop_source(struct fn_shot *shot) {
+    struct fn_body_picture *source = &shot->call->body->pictures[shot - shot->call->shots];
+    free(source->owned);
+    source->owned = NULL;
+    source->bytes = NULL;
+    if (atomic_fetch_sub(&shot->call->undecoded, 1) == 1) fn_request_drop_body(shot->call->request);
+}
+
+/* Where the bytes are gone the detail names the field, but where pictures are told apart by their
+ * place in the answer. */
+static void note_failure(struct fn_shot *shot, const struct fn_error *detail) {
+    bool named = !(shot->call->how & FN_CALL_APART) && detail->status != FN_DEADLINE_EXCEEDED;
+    (void)fn_fail(&shot->err, detail->status, "%s%s%s", named ? shot->name : "", named ? ": " : "",
+                  detail->text);
 }
 
 static void run_last_step(struct fn_task *task) {
     struct fn_call *call = (struct fn_call *)(void *)task;
-    for (int i = 0; i < call->n_shots; i++) {
-        struct fn_error err;
-        const struct fn_shot *shot = &call->shots[i];
-        if (shot->status == FN_OK) continue;
-        (void)fn_fail(&err, shot->status, "%s: %s", shot->name, fn_status_title(shot->status));
-        fn_call_refuse(call, &err);
-        return;
-    }
+    for (int i = 0; i < call->n_shots && !(call->how & FN_CALL_APART); i++)
+        if (call->shots[i].err.status != FN_OK) {
+            fn_call_refuse(call, &call->shots[i].err);
+            return;
+        }
     call->step(call);
+}
+
+static void run_shot(struct fn_task *task);
+
+/* Count the shot as finished; it and the call may be gone afterwards. */
+static void finish_shot(struct fn_shot *shot) {
+    struct fn_call *call = shot->call;
+    int next = atomic_fetch_add(&call->next, 1);
+    if (next < call->n_shots)
+        fn_workers_push(call->service->server->workers, &call->shots[next].task, FN_TASK_BEGIN);
+    if (atomic_fetch_sub(&call->unfinished, 1) != 1) return;
+    call->task.run = run_last_step;
+    fn_workers_push(call->service->server->workers, &call->task, FN_TASK_FINISH);
 }
 
 /* In the submitter thread. */
 static void note_done(struct fn_batch_item *item, fn_status status) {
     struct fn_shot *shot = item->context;
-    struct fn_call *call = shot->call;
-    shot->status = status;
-    if (atomic_fetch_sub(&call->remaining, 1) == 1)
-        fn_workers_push(call->service->server->workers, &call->task, FN_TASK_FINISH);
-}
-
-static fn_status submit(struct fn_call *call, struct fn_error *err) {
-    struct fn_batch_item *items[FN_BODY_SLOTS];
-    for (int i = 0; i < call->n_shots; i++) {
-        struct fn_shot *shot = &call->shots[i];
-        shot->item = (struct fn_batch_item){.crop = shot->crop,
-                                            .embedding = shot->embedding,
-                                            .deadline_ns = call->request->deadline_ns,
-                                            .gone = &call->request->gone,
-                                            .done = note_done,
-                                            .context = shot};
-        items[i] = &shot->item;
+    if (status != FN_OK && shot->err.status == FN_OK) {
+        struct fn_error detail;
+        (void)fn_fail(&detail, status, "%s", fn_status_title(status));
+        note_failure(shot, &detail);
     }
-    call->task.run = run_last_step;
-    atomic_store(&call->remaining, call->n_shots);
-    return fn_batcher_submit(call->service->batcher, items, call->n_shots, err);
+    if (--shot->n_waiting == 0) finish_shot(shot);
 }
 
-void fn_call_embed(struct fn_call *call, int n, void (*answer)(struct fn_call *)) {
-    struct fn_error err, detail;
-    fn_status status = FN_OK;
+static fn_status submit(struct fn_shot *shot, struct fn_error *err) {
+    const struct fn_call *call = shot->call;
+    size_t n = (size_t)shot->found.n, size = (size_t)call->service->model->network.embedding_size;
+    FN_CLEANUP_FREE struct fn_batch_item **items = calloc(n, sizeof *items);
+    shot->items = calloc(n, sizeof *shot->items);
+    shot->embeddings = calloc(n * size, sizeof *shot->embeddings);
+    if (!items || !shot->items || !shot->embeddings)
+        return fn_fail(err, FN_NO_MEMORY, "no memory for %zu embeddings", n);
+    for (size_t i = 0; i < n; i++) {
+        shot->items[i] = (struct fn_batch_item){.crop = shot->found.crops + i * FN_CROP_SIZE,
+                                                .embedding = shot->embeddings + i * size,
+                                                .deadline_ns = call->request->deadline_ns,
+                                                .gone = &call->request->gone,
+                                                .owner = call,
+                                                .done = note_done,
+                                                .context = shot};
+        items[i] = &shot->items[i];
+    }
+    shot->n_waiting = shot->found.n;
+    return fn_batcher_submit(call->service->batcher, items, shot->found.n, err);
+}
+
+static void run_shot(struct fn_task *task) {
+    struct fn_shot *shot = (struct fn_shot *)(void *)task;
+    struct fn_error detail;
+    fn_status status = check_wanted(shot->call, &detail);
+    if (status == FN_OK) status = look(shot, &detail);
+    drop_source(shot);
+    if (status == FN_OK && shot->found.n > 0 && shot->call->how & FN_CALL_EMBED) {
+        status = submit(shot, &detail);
+        if (status == FN_OK) return; /* the shot is the submitter's */
+    }
+    if (status != FN_OK) note_failure(shot, &detail);
+    finish_shot(shot);
+}
+
+void fn_call_look(struct fn_call *call, int n, unsigned how, void (*answer)(struct fn_call *)) {
+    struct fn_error err;
+    int half = (int)call->service->config->max_batch / 2, first = half > 2 ? half : 2;
+    call->shots = calloc((size_t)n, sizeof *call->shots);
+    if (!call->shots) {
+        (void)fn_fail(&err, FN_NO_MEMORY, "no memory for %d pictures", n);
+        fn_call_refuse(call, &err);
+        return;
+    }
     call->step = answer;
-    for (int i = 0; status == FN_OK && i < n; i++) {
-        struct fn_shot *shot = &call->shots[i];
-        const struct fn_body_picture *picture = &call->body->pictures[i];
-        status = check_wanted(call, &err);
-        if (status != FN_OK) break;
-        call->n_shots++;
-        shot->call = call;
-        shot->name = picture->name ? picture->name : "img";
-        status = decode_shot(call, shot, picture, &detail);
-        if (status != FN_OK) (void)fn_fail(&err, status, "%s: %s", shot->name, detail.text);
+    call->how = how;
+    call->n_shots = n;
+    if (first > n) first = n;
+    atomic_store(&call->next, first);
+    atomic_store(&call->undecoded, n);
+    atomic_store(&call->unfinished, n);
+    for (int i = 0; i < n; i++) {
+        const char *name = call->body->pictures[i].name;
+        call->shots[i].task.run = run_shot;
+        call->shots[i].call = call;
+        call->shots[i].name = name ? name : "img";
     }
-    if (status == FN_OK) {
-        /* Only the crops are needed from here on. */
-        fn_request_drop_body(call->request);
-        status = submit(call, &err);
-    }
-    if (status != FN_OK) fn_call_refuse(call, &err);
-}
-
-/* ---- pieces of answers ------------------------------------------------------------------- */
-
-json_t *fn_call_timing(const struct fn_call *call) {
-    int64_t decode = 0, queue = 0, device = 0;
-    int batch = 0;
-    for (int i = 0; i < call->n_shots; i++) {
-        const struct fn_shot *shot = &call->shots[i];
-        decode += shot->decoded_ns;
-        if (shot->item.waited_ns > queue) queue = shot->item.waited_ns;
-        if (shot->item.computed_ns > device) device = shot->item.computed_ns;
-        if (shot->item.batch_size > batch) batch = shot->item.batch_size;
-    }
-    return json_pack("{s:f, s:f, s:f, s:f, s:i}", "decode", fn_ms(decode), "queue", fn_ms(queue),
-                     "device", fn_ms(device), "total",
-                     fn_ms(fn_now_ns() - call->request->arrived_ns), "batch", batch);
-}
-
-json_t *fn_call_image(const struct fn_shot *shot) {
-    return json_pack("{s:i, s:i, s:i}", "width", shot->width, "height", shot->height, "orientation",
-                     shot->orientation);
-}
-
-json_t *fn_call_box(const struct fn_shot *shot) {
-    return json_pack("{s:i, s:i, s:i, s:i}", "x", shot->box.x, "y", shot->box.y, "width",
-                     shot->box.width, "height", shot->box.height);
+    for (int i = 1; i < first; i++)
+        fn_workers_push(call->service->server->workers, &call->shots[i].task, FN_TASK_BEGIN);
+    run_shot(&call->shots[0].task);
 }

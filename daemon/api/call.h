@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * call.h -- one request on its way through workers and device: decode and crop in a worker, embed
- * on the device, write the answer in a worker again.
+ * call.h -- one request on its way through workers and device: pictures are decoded and searched
+ * for faces in workers, several at a time, the faces embedded on the device, the answer written in
+ * a worker again.
  *
  * A call owns its request until fn_call_answer() or fn_call_refuse(), each of which ends it.
- * Between the steps nobody waits: the submitter thread pushes the last step when the last picture
- * is done. */
+ * Between the steps nobody waits: whoever finishes the last picture pushes the last step. */
 #ifndef FN_CALL_H
 #define FN_CALL_H
 
@@ -13,20 +13,26 @@
 
 #include "daemon/api/body.h"
 #include "daemon/service.h"
-#include "engine/picture/picture.h"
 
 /* One picture of the call. */
 struct fn_shot {
-    struct fn_batch_item item;
+    struct fn_task task;
     struct fn_call *call;
-    const char *name;   /* of the field it came in, static */
-    int width, height;  /* upright pixels of the file */
-    int orientation;    /* 1...8 */
-    struct fn_rect box; /* what was cropped, in those pixels */
-    uint8_t *crop;      /* [160][160][3], owned */
-    float *embedding;   /* [embedding_size], owned */
-    int64_t decoded_ns; /* time it took to decode and crop */
-    fn_status status;   /* of the device */
+    const char *name;            /* of the field it came in, static */
+    int width, height;           /* upright pixels of the file */
+    int orientation;             /* 1...8 */
+    struct fn_found found;       /* its faces and their crops */
+    float *embeddings;           /* [found.n][embedding_size], owned; NULL without */
+    struct fn_batch_item *items; /* [found.n], owned; NULL without embeddings */
+    int n_waiting;               /* faces at the device; the submitter thread's */
+    int64_t decode_ns, detect_ns;
+    struct fn_error err; /* status FN_OK: all went well */
+};
+
+enum fn_call_how {
+    FN_CALL_EMBED = 1, /* embed the faces */
+    FN_CALL_ONE = 2,   /* one face a picture: the chosen one, else the largest */
+    FN_CALL_APART = 4, /* a picture that fails is told by its shot's err and ends nothing */
 };
 
 struct fn_call {
@@ -35,9 +41,11 @@ struct fn_call {
     struct fn_http_request *request; /* owned */
     struct fn_body *body;            /* owned; pictures' bytes end when they are decoded */
     void (*step)(struct fn_call *);  /* what comes next */
+    unsigned how;                    /* set of enum fn_call_how */
     int n_shots;
-    struct fn_shot shots[FN_BODY_SLOTS];
-    atomic_int remaining; /* pictures at the device */
+    struct fn_shot *shots; /* [n_shots], owned */
+    atomic_int next;       /* shot to begin when another is finished */
+    atomic_int undecoded, unfinished;
 };
 
 /* Begin in a worker. `handle` gets the call there; on failure the reply is filled and the request
@@ -45,19 +53,21 @@ struct fn_call {
 FN_MUST fn_status fn_call_begin(struct fn_service *service, struct fn_http_request *request,
                                 void (*handle)(struct fn_call *), struct fn_error *err);
 
-/* In a worker: embed the first n pictures of the body, then call `answer` in a worker. */
-void fn_call_embed(struct fn_call *call, int n, void (*answer)(struct fn_call *));
+/* In a worker: read the request by `rules` into call->body. */
+FN_MUST fn_status fn_call_read(struct fn_call *call, const struct fn_body_rules *rules,
+                               struct fn_error *err);
+
+/* In a worker: look for the faces in the first n pictures of the body as its options say, then call
+ * `answer` in a worker; unless FN_CALL_APART, the first picture that fails refuses the call. At
+ * most half a batch of pictures is in work at a time, so that a request of many does not hold up
+ * the others. how: set of enum fn_call_how. */
+void fn_call_look(struct fn_call *call, int n, unsigned how, void (*answer)(struct fn_call *));
 
 /* End the call with 200 and `object` (stolen; NULL: out of memory). */
 void fn_call_answer(struct fn_call *call, json_t *object);
+/* End the call with a PNG (stolen), cut by the contract `crop` (static). */
+void fn_call_answer_png(struct fn_call *call, uint8_t *bytes, size_t size, const char *crop);
 /* End the call with a problem. */
 void fn_call_refuse(struct fn_call *call, const struct fn_error *err);
-
-/* {"decode", "queue", "device", "total", "batch"}: ms of decoding all pictures, of the longest wait
- * and the longest batch among them, of everything so far, and the largest of those batches. */
-json_t *fn_call_timing(const struct fn_call *call);
-/* {"width", "height", "orientation"} and {"x", "y", "width", "height"}. */
-json_t *fn_call_image(const struct fn_shot *shot);
-json_t *fn_call_box(const struct fn_shot *shot);
 
 #endif

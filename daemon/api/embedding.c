@@ -11,7 +11,9 @@
 
 #include "daemon/api/base64.h"
 #include "engine/cleanup.h"
+#include "engine/picture/picture.h"
 
+#define ROUNDED        1e-6 /* farther from length one than float32 takes an embedding */
 #define UNIT_TOLERANCE 1e-3
 
 static fn_status check_length(size_t found, int expected, struct fn_error *err) {
@@ -54,16 +56,22 @@ static fn_status read_base64(const json_t *string, int size, float *values, stru
     return status;
 }
 
-static fn_status check_unit(const float *values, int size, struct fn_error *err) {
+/* Check the length, and bring it to one unless it is but rounded. */
+static fn_status make_unit(float *values, int size, struct fn_error *err) {
     double squares = 0;
     for (int i = 0; i < size; i++) squares += (double)values[i] * values[i];
+    double length = sqrt(squares);
     /* Written so that NaN fails. */
-    if (fabs(sqrt(squares) - 1) <= UNIT_TOLERANCE) return FN_OK;
-    return fn_fail(err, FN_EMBEDDING_NOT_UNIT, "is not of length one (within %g)", UNIT_TOLERANCE);
+    if (!(fabs(length - 1) <= UNIT_TOLERANCE))
+        return fn_fail(err, FN_EMBEDDING_NOT_UNIT, "is not of length one (within %g)",
+                       UNIT_TOLERANCE);
+    if (fabs(length - 1) > ROUNDED)
+        for (int i = 0; i < size; i++) values[i] = (float)(values[i] / length);
+    return FN_OK;
 }
 
 static fn_status check_origin(const json_t *object, const struct fn_embedding_kind *kind,
-                              struct fn_error *err) {
+                              const char **ret_crop, struct fn_error *err) {
     const char *model = json_string_value(json_object_get(object, "model"));
     const char *crop = json_string_value(json_object_get(object, "crop"));
     if (!model || !crop || !json_object_get(object, "embedding"))
@@ -72,17 +80,23 @@ static fn_status check_origin(const json_t *object, const struct fn_embedding_ki
         return fn_fail(err, FN_UNKNOWN_MEMBER, "has a member besides model, crop, embedding");
     if (strcmp(model, kind->model) != 0)
         return fn_fail(err, FN_MODEL_MISMATCH, "is of another model, this one is %s", kind->model);
-    if (strcmp(crop, kind->crop) != 0)
-        return fn_fail(err, FN_MODEL_MISMATCH, "is of another crop, this one is %s", kind->crop);
+    if (strcmp(crop, kind->crop) == 0)
+        *ret_crop = kind->crop;
+    else if (strcmp(crop, FN_CROP_WHOLE) == 0)
+        *ret_crop = FN_CROP_WHOLE;
+    else
+        return fn_fail(err, FN_MODEL_MISMATCH, "is of another crop, this model's is %s",
+                       kind->crop);
     return FN_OK;
 }
 
 fn_status fn_embedding_read(const json_t *value, const struct fn_embedding_kind *kind,
-                            float *ret_values, bool *ret_checked, struct fn_error *err) {
-    bool checked = json_is_object(value);
+                            float *ret_values, struct fn_embedding_origin *ret_origin,
+                            struct fn_error *err) {
+    struct fn_embedding_origin origin = {NULL};
     fn_status status = FN_OK;
-    if (checked) {
-        status = check_origin(value, kind, err);
+    if (json_is_object(value)) {
+        status = check_origin(value, kind, &origin.crop, err);
         value = json_object_get(value, "embedding");
     }
     if (status != FN_OK) return status;
@@ -92,8 +106,8 @@ fn_status fn_embedding_read(const json_t *value, const struct fn_embedding_kind 
         status = read_base64(value, kind->size, ret_values, err);
     else
         status = fn_fail(err, FN_BAD_REQUEST, "expected an array of numbers or base64 of float32");
-    if (status == FN_OK) status = check_unit(ret_values, kind->size, err);
-    if (status == FN_OK) *ret_checked = checked;
+    if (status == FN_OK) status = make_unit(ret_values, kind->size, err);
+    if (status == FN_OK) *ret_origin = origin;
     return status;
 }
 

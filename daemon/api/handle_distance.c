@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/api/distance.h"
+#include "daemon/api/answer.h"
 #include "daemon/api/embedding.h"
 #include "daemon/api/routes.h"
+#include "engine/verdict.h"
 
 static const struct fn_body_field fields[] = {
     {"img1", FN_FIELD_PICTURE, 0},         {"img2", FN_FIELD_PICTURE, 1},
@@ -27,12 +28,11 @@ static const struct fn_body_rules rules = {
 };
 
 /* The operating point asked for by far=, else the first for this crop; NULL when there is none. */
-static const struct fn_operating_point *find_point(const struct fn_model *model,
+static const struct fn_operating_point *find_point(const struct fn_model *model, const char *crop,
                                                    const struct fn_options *options) {
     for (int i = 0; !model->untrained && i < model->n_operating_points; i++) {
         const struct fn_operating_point *point = &model->operating_points[i];
-        if (strcmp(point->crop, FN_CROP_WHOLE) != 0 || strcmp(point->metric, "l2_squared") != 0)
-            continue;
+        if (strcmp(point->crop, crop) != 0 || strcmp(point->metric, "l2_squared") != 0) continue;
         if (!(options->given & FN_OPTION_FAR) ||
             fabs(point->far - options->far) <= 1e-9 * point->far)
             return point;
@@ -40,65 +40,96 @@ static const struct fn_operating_point *find_point(const struct fn_model *model,
     return NULL;
 }
 
-static json_t *describe(const struct fn_call *call, const float *a, const float *b, bool checked) {
-    const struct fn_service *service = call->service;
-    const struct fn_operating_point *point = find_point(service->model, &call->body->options);
+/* Everything said about two embeddings cut by the contract `crop`. */
+static json_t *describe(const struct fn_call *call, const char *crop, const float *a,
+                        const float *b) {
+    const struct fn_model *model = call->service->model;
+    const struct fn_operating_point *point = find_point(model, crop, &call->body->options);
     struct fn_distance d =
-        fn_distance_between(a, b, (size_t)service->model->network.embedding_size);
-    json_t *threshold =
-        point ? json_pack("{s:s, s:f, s:f, s:s}", "metric", point->metric, "value", point->value,
-                          "far", point->far, "fitted_on", point->fitted_on)
-              : json_null();
-    json_t *same = point ? json_boolean(d.l2_squared <= point->value) : json_null();
-    return json_pack("{s:o, s:f, s:f, s:f, s:o, s:b, s:s, s:s, s:b, s:s}", "same", same, "cosine",
+        fn_distance_of(fn_verdict_distance(a, b, (size_t)model->network.embedding_size));
+    json_t *threshold = json_null(), *same = json_null();
+    if (point) {
+        struct fn_distance cut = fn_distance_of((float)point->value);
+        threshold = json_pack("{s:s, s:f, s:f, s:s, s:b}", "metric", point->metric, "value",
+                              point->value, "far", point->far, "fitted_on", point->fitted_on,
+                              "low_confidence", point->low_confidence);
+        same = json_boolean(fn_same_by_l2_squared(&d, &cut));
+    }
+    return json_pack("{s:o, s:f, s:f, s:f, s:o, s:s, s:s, s:b, s:s}", "same", same, "cosine",
                      d.cosine, "l2", d.l2, "l2_squared", d.l2_squared, "threshold", threshold,
-                     "model_checked", checked, "model", service->model->id, "crop", FN_CROP_WHOLE,
-                     "aligned", 0, "backend", service->engine_description.label);
+                     "model", model->id, "crop", crop, "aligned", strcmp(crop, FN_CROP_WHOLE) != 0,
+                     "backend", call->service->engine_description.label);
+}
+
+static json_t *describe_picture(const struct fn_shot *shot) {
+    json_t *picture = json_pack("{s:o, s:i, s:i}", "image", fn_answer_image(shot), "faces_found",
+                                shot->found.found, "faces_rejected", shot->found.rejected);
+    return fn_answer_join(picture, fn_answer_face(shot, 0));
 }
 
 static void answer_pictures(struct fn_call *call) {
-    json_t *object = describe(call, call->shots[0].embedding, call->shots[1].embedding, true);
-    json_t *images = json_array();
-    for (int i = 0; i < 2; i++) {
-        const struct fn_shot *shot = &call->shots[i];
-        json_t *image = json_pack("{s:o, s:o, s:n, s:i}", "image", fn_call_image(shot), "box",
-                                  fn_call_box(shot), "score", "faces_found", 1);
-        if (json_array_append_new(images, image) == 0) continue;
-        json_decref(images);
-        images = NULL;
-        break;
+    const struct fn_shot *a = &call->shots[0], *b = &call->shots[1];
+    struct fn_error err;
+    fn_status status = fn_answer_check_face(a, &err);
+    if (status == FN_OK) status = fn_answer_check_face(b, &err);
+    if (status != FN_OK) {
+        fn_call_refuse(call, &err);
+        return;
     }
-    if (json_object_set_new(object, "images", images) != 0 ||
-        json_object_set_new(object, "timing_ms", fn_call_timing(call)) != 0) {
-        json_decref(object);
-        object = NULL;
-    }
-    fn_call_answer(call, object);
+    const char *crop = fn_finder_crop(call->service->finder, a->found.looked);
+    json_t *rest =
+        json_pack("{s:b, s:[o, o], s:o}", "model_checked", 1, "images", describe_picture(a),
+                  describe_picture(b), "timing_ms", fn_answer_timing(call));
+    fn_call_answer(call, fn_answer_join(describe(call, crop, a->embeddings, b->embeddings), rest));
 }
 
+/* An embedding that says its crop must have been cut by the model's contract or, like a crop that a
+ * client brings, by none. */
 static fn_status read_embedding(const struct fn_call *call, int slot, float *values,
-                                bool *ret_checked, struct fn_error *err) {
+                                struct fn_embedding_origin *ret_origin, struct fn_error *err) {
     const struct fn_body_embedding *embedding = &call->body->embeddings[slot];
     const struct fn_model *model = call->service->model;
-    const struct fn_embedding_kind kind = {model->id, FN_CROP_WHOLE, model->network.embedding_size};
+    const struct fn_embedding_kind kind = {
+        model->id, fn_finder_crop(call->service->finder, fn_finder_looks(call->service->finder)),
+        model->network.embedding_size};
     struct fn_error detail;
-    fn_status status = fn_embedding_read(embedding->value, &kind, values, ret_checked, &detail);
+    fn_status status = fn_embedding_read(embedding->value, &kind, values, ret_origin, &detail);
     if (status == FN_OK) return FN_OK;
     return fn_fail(err, status, "%s: %s", embedding->name, detail.text);
+}
+
+/* The one crop contract of two embeddings; of one that says nothing, align=none or the model's. */
+static fn_status agree(const struct fn_call *call, const struct fn_embedding_origin *origins,
+                       const char **ret_crop, struct fn_error *err) {
+    bool looks =
+        fn_finder_looks(call->service->finder) && !(call->body->options.given & FN_OPTION_ALIGN);
+    const char *unsaid = fn_finder_crop(call->service->finder, looks), *crops[2];
+    for (int i = 0; i < 2; i++) crops[i] = origins[i].crop ? origins[i].crop : unsaid;
+    if (strcmp(crops[0], crops[1]) != 0)
+        return fn_fail(err, FN_MODEL_MISMATCH, "%s: is of the crop %s, %s of %s",
+                       call->body->embeddings[1].name, crops[1], call->body->embeddings[0].name,
+                       crops[0]);
+    *ret_crop = crops[0];
+    return FN_OK;
 }
 
 static void answer_embeddings(struct fn_call *call) {
     size_t size = (size_t)call->service->model->network.embedding_size;
     FN_CLEANUP_FREE float *values = calloc(2 * size, sizeof *values);
+    struct fn_embedding_origin origins[2] = {{NULL}, {NULL}};
+    const char *crop = NULL;
     struct fn_error err = {0};
-    bool checked[2] = {false, false};
     fn_status status = values ? FN_OK : fn_fail(&err, FN_NO_MEMORY, "no memory for two embeddings");
     for (int i = 0; status == FN_OK && i < 2; i++)
-        status = read_embedding(call, i, values + (size_t)i * size, &checked[i], &err);
-    if (status == FN_OK)
-        fn_call_answer(call, describe(call, values, values + size, checked[0] && checked[1]));
-    else
+        status = read_embedding(call, i, values + (size_t)i * size, &origins[i], &err);
+    if (status == FN_OK) status = agree(call, origins, &crop, &err);
+    if (status != FN_OK) {
         fn_call_refuse(call, &err);
+        return;
+    }
+    bool checked = origins[0].crop && origins[1].crop;
+    fn_call_answer(call, fn_answer_join(describe(call, crop, values, values + size),
+                                        json_pack("{s:b}", "model_checked", checked)));
 }
 
 static fn_status check_fields(const struct fn_body *body, struct fn_error *err) {
@@ -118,13 +149,12 @@ static fn_status check_fields(const struct fn_body *body, struct fn_error *err) 
 
 void fn_handle_distance(struct fn_call *call) {
     struct fn_error err;
-    fn_status status = fn_body_read(call->request, &rules, (int)call->service->config->max_faces,
-                                    &call->body, &err);
+    fn_status status = fn_call_read(call, &rules, &err);
     if (status == FN_OK) status = check_fields(call->body, &err);
     if (status != FN_OK)
         fn_call_refuse(call, &err);
     else if (call->body->embeddings[0].name)
         answer_embeddings(call);
     else
-        fn_call_embed(call, 2, answer_pictures);
+        fn_call_look(call, 2, FN_CALL_EMBED | FN_CALL_ONE, answer_pictures);
 }

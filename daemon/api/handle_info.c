@@ -6,6 +6,7 @@
 #include "daemon/api/routes.h"
 #include "daemon/http/reply.h"
 #include "engine/preprocess.h"
+#include "engine/verdict.h"
 #include "engine/version.h"
 
 /* Alive: a lane turns. */
@@ -22,19 +23,31 @@ void fn_handle_readyz(struct fn_service *service, struct fn_http_request *reques
         fn_reply_problem(request, &err);
 }
 
+static json_t *describe_point(const struct fn_operating_point *point) {
+    struct fn_distance cut = fn_distance_of((float)point->value);
+    return json_pack("{s:s, s:s, s:f, s:[f, f], s:f, s:f, s:f, s:f, s:s, s:I, s:f, s:b}", "metric",
+                     point->metric, "crop", point->crop, "value", point->value, "interval",
+                     point->value_low, point->value_high, "l2", cut.l2, "cosine", cut.cosine,
+                     "angle", cut.angle, "far", point->far, "fitted_on", point->fitted_on, "pairs",
+                     (json_int_t)point->pairs, "true_accepts", point->true_accepts,
+                     "low_confidence", point->low_confidence);
+}
+
 static json_t *operating_points(const struct fn_model *model) {
     json_t *array = json_array();
     for (int i = 0; array && i < model->n_operating_points; i++) {
-        const struct fn_operating_point *point = &model->operating_points[i];
-        json_t *object =
-            json_pack("{s:s, s:s, s:f, s:f, s:s, s:I}", "metric", point->metric, "crop",
-                      point->crop, "value", point->value, "far", point->far, "fitted_on",
-                      point->fitted_on, "pairs", (json_int_t)point->pairs);
-        if (json_array_append_new(array, object) == 0) continue;
+        if (json_array_append_new(array, describe_point(&model->operating_points[i])) == 0)
+            continue;
         json_decref(array);
         return NULL;
     }
     return array;
+}
+
+static json_t *describe_detector(const struct fn_finder *finder) {
+    if (!fn_finder_looks(finder)) return json_null();
+    return json_pack("{s:s, s:s, s:i}", "name", "mtcnn", "kernels", fn_finder_kernels(finder),
+                     "least_min_face", FN_DETECT_LEAST_FACE);
 }
 
 void fn_handle_model(struct fn_service *service, struct fn_http_request *request) {
@@ -50,10 +63,13 @@ void fn_handle_model(struct fn_service *service, struct fn_http_request *request
         (json_int_t)config->max_faces, "max_pictures", (json_int_t)config->max_pictures,
         "deadline_ms", (json_int_t)config->deadline_ms);
     fn_reply_json(request, 200,
-                  json_pack("{s:s, s:s, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "model",
-                            model->id, "crop", FN_CROP_WHOLE, "untrained", model->untrained,
-                            "embedding_size", model->network.embedding_size, "preprocessing",
-                            fn_preprocessing_name(model->preprocessing), "source", model->source,
-                            "backend", engine->label, "device", device, "operating_points",
-                            operating_points(model), "limits", limits, "version", FN_VERSION));
+                  json_pack("{s:s, s:s, s:o, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "model",
+                            model->id, "crop",
+                            fn_finder_crop(service->finder, fn_finder_looks(service->finder)),
+                            "detector", describe_detector(service->finder), "untrained",
+                            model->untrained, "embedding_size", model->network.embedding_size,
+                            "preprocessing", fn_preprocessing_name(model->preprocessing), "source",
+                            model->source, "backend", engine->label, "device", device,
+                            "operating_points", operating_points(model), "limits", limits,
+                            "version", FN_VERSION));
 }

@@ -41,7 +41,9 @@ static void write_state(struct fn_service *service, FILE *out) {
                          (double)atomic_load(&service->server->in_work));
     fn_metrics_write_one(out, "queue_depth", "gauge", "Crops that wait for the device.",
                          stats.queued);
-    fn_metrics_write_one(out, "queue_slots", "gauge", "Crops that may wait (max_queue).",
+    fn_metrics_write_one(out, "queue_pictures", "gauge", "Pictures whose faces wait.",
+                         stats.pictures_queued);
+    fn_metrics_write_one(out, "queue_slots", "gauge", "Pictures that may wait (max_queue).",
                          (double)config->max_queue);
     fn_metrics_write_one(out, "max_inflight_bytes", "gauge", "Bound of facenetd_inflight_bytes.",
                          (double)config->max_inflight_bytes);
@@ -65,5 +67,5 @@ void fn_handle_metrics(struct fn_service *service, struct fn_http_request *reque
         free(text);
         text = NULL;
     }
-    fn_reply_text(request, "text/plain; version=0.0.4; charset=utf-8", text, size);
+    fn_reply_bytes(request, "text/plain; version=0.0.4; charset=utf-8", text, size);
 }

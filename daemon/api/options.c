@@ -11,48 +11,41 @@
 
 #include "engine/cleanup.h"
 
-#define MAX_VALUE 32 /* characters of the longest value there is, with its NUL */
-
-static fn_status no_detector(const char *name, struct fn_error *err) {
-    return fn_fail(err, FN_BAD_OPTION,
-                   "%s: needs a face detector, and this model has none: every picture is taken as "
-                   "the crop (align=none)",
-                   name);
-}
+#define MAX_VALUE 64 /* characters of the longest value there is, with its NUL */
 
 static fn_status set_align(struct fn_options *options, const char *value, struct fn_error *err) {
     (void)options;
-    if (strcmp(value, "none") != 0) return no_detector("align", err);
-    return FN_OK;
+    if (strcmp(value, "none") == 0) return FN_OK;
+    return fn_fail(
+        err, FN_BAD_OPTION,
+        "align: expected none (the picture is the crop), or nothing: faces are found and "
+        "cut by the model's own contract");
 }
 
 static fn_status set_face(struct fn_options *options, const char *value, struct fn_error *err) {
-    (void)options;
-    if (strcmp(value, "largest") != 0 && strcmp(value, "center") != 0 && strcmp(value, "only") != 0)
-        return fn_fail(err, FN_BAD_OPTION, "face: expected largest, center or only");
-    return no_detector("face", err);
+    if (fn_face_choice_parse(value, &options->face)) return FN_OK;
+    return fn_fail(err, FN_BAD_OPTION, "face: expected largest, center or only");
 }
 
-static fn_status parse_count(const char *name, const char *value, int most, int *ret_count,
-                             struct fn_error *err) {
-    char *end;
-    long count = value[0] >= '0' && value[0] <= '9' ? strtol(value, &end, 10) : 0;
-    if (count < 1 || *end || count > most)
-        return fn_fail(err, FN_BAD_OPTION, "%s: expected a whole number within 1...%d", name, most);
+static fn_status parse_count(const char *name, const char *value, int least, int most,
+                             int *ret_count, struct fn_error *err) {
+    char *end = NULL;
+    long count = value[0] >= '0' && value[0] <= '9' ? strtol(value, &end, 10) : -1;
+    if (!end || *end || strlen(value) > 9 || count < least || count > most)
+        return fn_fail(err, FN_BAD_OPTION, "%s: expected a whole number within %d...%d", name,
+                       least, most);
     *ret_count = (int)count;
     return FN_OK;
 }
 
 static fn_status set_max_faces(struct fn_options *options, const char *value,
                                struct fn_error *err) {
-    return parse_count("max_faces", value, options->most_faces, &options->max_faces, err);
+    return parse_count("max_faces", value, 1, options->most_faces, &options->max_faces, err);
 }
 
 static fn_status set_min_face(struct fn_options *options, const char *value, struct fn_error *err) {
-    int pixels;
-    (void)options;
-    fn_status status = parse_count("min_face", value, 65535, &pixels, err);
-    return status == FN_OK ? no_detector("min_face", err) : status;
+    return parse_count("min_face", value, FN_DETECT_LEAST_FACE, FN_DETECT_MOST_FACE,
+                       &options->min_face, err);
 }
 
 static fn_status set_encoding(struct fn_options *options, const char *value, struct fn_error *err) {
@@ -76,8 +69,21 @@ static fn_status set_far(struct fn_options *options, const char *value, struct f
 }
 
 static fn_status set_reject(struct fn_options *options, const char *value, struct fn_error *err) {
-    (void)options, (void)value;
-    return no_detector("reject", err);
+    static const char *const reasons[] = {"small", "blurred", "dark", "bright", "tilted", "unsure"};
+    unsigned reject = 0;
+    for (const char *at = value;;) {
+        size_t size = strcspn(at, ","), i = 0;
+        while (i < 6 && (strlen(reasons[i]) != size || memcmp(reasons[i], at, size) != 0)) i++;
+        if (i == 6 || reject & 1U << i)
+            return fn_fail(err, FN_BAD_OPTION,
+                           "reject: expected some of small, blurred, dark, bright, tilted, unsure, "
+                           "each once, with commas between");
+        reject |= 1U << i;
+        if (!at[size]) break;
+        at += size + 1;
+    }
+    options->reject = reject;
+    return FN_OK;
 }
 
 static const struct entry {
@@ -197,4 +203,31 @@ fn_status fn_options_set_query(struct fn_options *options, const char *query,
         if (status != FN_OK) return status;
     }
     return FN_OK;
+}
+
+fn_status fn_options_check(const struct fn_options *options, struct fn_error *err) {
+    unsigned looking = FN_OPTION_FACE | FN_OPTION_MIN_FACE | FN_OPTION_REJECT;
+    unsigned wanted = options->given & looking;
+    if (!wanted || (options->looks && !(options->given & FN_OPTION_ALIGN))) return FN_OK;
+    const struct entry *entry = entries;
+    while (!(entry->option & wanted)) entry++;
+    if (!options->looks)
+        return fn_fail(err, FN_BAD_OPTION,
+                       "%s: needs a face detector, and this model has none: every picture is taken "
+                       "as the crop (align=none)",
+                       entry->name);
+    return fn_fail(err, FN_BAD_OPTION,
+                   "%s: with align=none there is no face to find, choose or judge", entry->name);
+}
+
+struct fn_find_options fn_options_find(const struct fn_options *options) {
+    return (struct fn_find_options){
+        .is_crop = !options->looks || options->given & FN_OPTION_ALIGN,
+        .chosen = options->given & FN_OPTION_FACE,
+        .choice = options->face,
+        .max_faces =
+            options->given & FN_OPTION_MAX_FACES ? options->max_faces : options->most_faces,
+        .min_face = options->given & FN_OPTION_MIN_FACE ? options->min_face : 0,
+        .reject = options->reject,
+    };
 }

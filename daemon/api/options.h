@@ -3,8 +3,8 @@
  * options.h -- align, face, max_faces, min_face, encoding, far, reject: the same whether they come
  * as query parameters, multipart text parts or JSON members.
  *
- * Without a detector in the model file every picture is taken as the crop: what asks to find,
- * choose or judge a face is refused rather than ignored. That rule is stated once, in options.c. */
+ * A model that cannot look for faces takes every picture as the crop, and with align=none any model
+ * does: what asks to find, choose or judge a face is then refused rather than ignored. */
 #ifndef FN_OPTIONS_H
 #define FN_OPTIONS_H
 
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/finder.h"
 #include "engine/status.h"
 
 enum fn_option {
@@ -27,10 +28,16 @@ enum fn_option {
 enum fn_encoding { FN_ENCODING_FLOAT, FN_ENCODING_BASE64 };
 
 struct fn_options {
-    unsigned allowed; /* set of enum fn_option: what the route takes; the caller's */
-    int most_faces;   /* limit of max_faces; the caller's */
-    unsigned given;   /* set of enum fn_option */
+    /* The caller's. */
+    unsigned allowed; /* set of enum fn_option: what the route takes */
+    int most_faces;   /* limit of max_faces, and what it is when not given */
+    bool looks;       /* whether the model looks for faces */
+
+    unsigned given; /* set of enum fn_option */
     int max_faces;
+    enum fn_face_choice face; /* when given */
+    int min_face;             /* when given */
+    unsigned reject;          /* set of enum fn_reject */
     enum fn_encoding encoding;
     double far; /* when given */
 };
@@ -48,5 +55,11 @@ FN_MUST fn_status fn_options_set_json(struct fn_options *options, const char *na
 /* All options of a query string (what follows '?'; NULL: none). */
 FN_MUST fn_status fn_options_set_query(struct fn_options *options, const char *query,
                                        struct fn_error *err);
+
+/* When all are set: whether they go together. */
+FN_MUST fn_status fn_options_check(const struct fn_options *options, struct fn_error *err);
+
+/* What they ask the finder for. */
+struct fn_find_options fn_options_find(const struct fn_options *options);
 
 #endif

@@ -13,6 +13,9 @@
 
 static const struct fn_route routes[] = {
     {"/embed", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_embed},
+    {"/embed/batch", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_embed_batch},
+    {"/detect", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_detect},
+    {"/crop", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_crop},
     {"/distance", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_distance},
     {"/model", FN_HTTP_GET, FN_SCOPE_INFER, fn_handle_model, NULL},
     {"/healthz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_healthz, NULL},

@@ -20,6 +20,9 @@ struct fn_route {
 
 /* handle_embed.c, handle_distance.c, handle_info.c, handle_metrics.c */
 void fn_handle_embed(struct fn_call *call);
+void fn_handle_embed_batch(struct fn_call *call);
+void fn_handle_detect(struct fn_call *call);
+void fn_handle_crop(struct fn_call *call);
 void fn_handle_distance(struct fn_call *call);
 void fn_handle_healthz(struct fn_service *service, struct fn_http_request *request);
 void fn_handle_readyz(struct fn_service *service, struct fn_http_request *request);

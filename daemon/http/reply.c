@@ -60,7 +60,7 @@ void fn_reply_json(struct fn_http_request *request, int http_status, json_t *obj
     set_json(request, http_status, "application/json", object);
 }
 
-static json_t *problem(const struct fn_error *err) {
+json_t *fn_reply_problem_object(const struct fn_error *err) {
     /* What went wrong inside is for the log: it may name files and drivers. */
     bool inside = fn_status_http(err->status) == 500 || err->status == FN_NO_DEVICE ||
                   err->status == FN_DEVICE_FAILED;
@@ -73,7 +73,7 @@ static json_t *problem(const struct fn_error *err) {
 void fn_reply_retry(struct fn_http_request *request, const struct fn_error *err,
                     long retry_after_ms) {
     char seconds[24];
-    json_t *object = problem(err);
+    json_t *object = fn_reply_problem_object(err);
     request->status = err->status;
     if (object &&
         json_object_set_new(object, "retry_after_ms", json_integer(retry_after_ms)) != 0) {
@@ -93,13 +93,13 @@ void fn_reply_problem(struct fn_http_request *request, const struct fn_error *er
         return;
     }
     request->status = err->status;
-    set_json(request, http_status, "application/problem+json", problem(err));
+    set_json(request, http_status, "application/problem+json", fn_reply_problem_object(err));
 }
 
-void fn_reply_text(struct fn_http_request *request, const char *content_type, char *text,
-                   size_t size) {
+void fn_reply_bytes(struct fn_http_request *request, const char *content_type, void *bytes,
+                    size_t size) {
     request->status = FN_OK;
-    set_body(request, 200, content_type, text, size);
+    set_body(request, 200, content_type, bytes, size);
 }
 
 void fn_reply_empty(struct fn_http_request *request) {

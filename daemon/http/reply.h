@@ -13,6 +13,9 @@
  * significant digits, which gives every float32 back exactly. request_id is added. */
 void fn_reply_json(struct fn_http_request *request, int http_status, json_t *object);
 
+/* The members of a problem, for one that is part of an answer; NULL when memory is out. */
+json_t *fn_reply_problem_object(const struct fn_error *err);
+
 /* application/problem+json with type, title, status, detail, code and request_id. The statuses that
  * mean "later" carry Retry-After and retry_after_ms too. */
 void fn_reply_problem(struct fn_http_request *request, const struct fn_error *err);
@@ -21,9 +24,9 @@ void fn_reply_problem(struct fn_http_request *request, const struct fn_error *er
 void fn_reply_retry(struct fn_http_request *request, const struct fn_error *err,
                     long retry_after_ms);
 
-/* Status 200 with `text` (stolen; NULL means memory was out). `content_type` static. */
-void fn_reply_text(struct fn_http_request *request, const char *content_type, char *text,
-                   size_t size);
+/* Status 200 with `bytes` (stolen; NULL means memory was out). `content_type` static. */
+void fn_reply_bytes(struct fn_http_request *request, const char *content_type, void *bytes,
+                    size_t size);
 
 /* Status 204: headers only. */
 void fn_reply_empty(struct fn_http_request *request);

@@ -29,6 +29,8 @@ enum fn_crop_contract {
     FN_CROP_CONTRACT_ALIGNED,
     FN_CROP_CONTRACTS
 };
+/* Of a model with a detector, when nobody says another. */
+#define FN_CROP_CONTRACT_DEFAULT FN_CROP_CONTRACT_P17
 
 const char *fn_crop_name(enum fn_crop_contract contract);
 /* False when no contract has that name. */

@@ -119,9 +119,9 @@ static fn_status choose_min_face(const struct fn_picture *picture, double wanted
     double shorter = fmin(picture->width, picture->height);
     double shrunk = (double)picture->width / picture->full_width;
     double min_face = wanted * shrunk;
-    if (!(wanted == 0 || (wanted >= FN_DETECT_LEAST_FACE && wanted <= FN_SCALE_MAX_SIDE)))
+    if (!(wanted == 0 || (wanted >= FN_DETECT_LEAST_FACE && wanted <= FN_DETECT_MOST_FACE)))
         return fn_fail(err, FN_BAD_OPTION, "min_face is %g pixels, expected %d...%d, or 0", wanted,
-                       FN_DETECT_LEAST_FACE, FN_SCALE_MAX_SIDE);
+                       FN_DETECT_LEAST_FACE, FN_DETECT_MOST_FACE);
     if (wanted == 0)
         min_face = fmax(FN_DETECT_MIN_FACE, FN_PNET_CELL * shorter / (double)FN_DETECT_SHORT_SIDE);
     double pixels = (double)picture->width * picture->height;

@@ -16,8 +16,9 @@
 #include "engine/detect/mtcnn.h"
 #include "engine/picture/picture.h"
 
-#define FN_DETECT_MIN_FACE       20  /* pixels: the default for small pictures */
-#define FN_DETECT_LEAST_FACE     12  /* pixels: what the first network sees */
+#define FN_DETECT_MIN_FACE       20 /* pixels: the default for small pictures */
+#define FN_DETECT_LEAST_FACE     12 /* pixels: what the first network sees */
+#define FN_DETECT_MOST_FACE      65535
 #define FN_DETECT_SHORT_SIDE     384 /* pixels of the largest level's shorter side, by default */
 #define FN_DETECT_MAX_LEVEL      2000000
 #define FN_DETECT_MAX_CANDIDATES 4096

@@ -32,9 +32,9 @@ static fn_status embed(void *context, const uint8_t *crops, size_t n, float *ret
 /* Every pair, in all four metrics: they must say the same. */
 static fn_status check_agreement(const struct fn_pair_set *set, double value,
                                  struct fn_error *err) {
-    struct fn_metrics cut = fn_metrics_of((float)value);
+    struct fn_distance cut = fn_distance_of((float)value);
     for (size_t i = 0; i < set->n; i++) {
-        struct fn_metrics d = fn_metrics_of(set->pairs[i].distance);
+        struct fn_distance d = fn_distance_of(set->pairs[i].distance);
         bool same = fn_same_by_l2_squared(&d, &cut);
         if (fn_same_by_l2(&d, &cut) != same || fn_same_by_cosine(&d, &cut) != same ||
             fn_same_by_angle(&d, &cut) != same)
@@ -45,7 +45,7 @@ static fn_status check_agreement(const struct fn_pair_set *set, double value,
 }
 
 static void print_point(const struct fn_operating_point *p) {
-    struct fn_metrics cut = fn_metrics_of((float)p->value);
+    struct fn_distance cut = fn_distance_of((float)p->value);
     (void)printf("far %g: same when l2_squared <= %.9g (95 %%: %.4f...%.4f), that is l2 <= %.9g, "
                  "cosine >= %.9g, angle <= %.6g degrees\n",
                  p->far, p->value, p->value_low, p->value_high, cut.l2, cut.cosine, cut.angle);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/detect/crop.h"
 #include "engine/preprocess.h"
 #include "model/commands/command.h"
 #include "model/evaluate/embedder.h"
@@ -123,7 +124,8 @@ static fn_status write_model(const struct options *options, const struct work *w
     if (status != FN_OK) return status;
     memcpy(draft->frac_bits, work->bits.f, sizeof draft->frac_bits);
     draft->preprocessing = work->preprocessing;
-    (void)snprintf(draft->crop, sizeof draft->crop, "%s", FN_CROP_WHOLE);
+    (void)snprintf(draft->crop, sizeof draft->crop, "%s",
+                   options->detector ? fn_crop_name(FN_CROP_CONTRACT_DEFAULT) : FN_CROP_WHOLE);
     (void)snprintf(draft->source_format, sizeof draft->source_format, "%s",
                    work->source->reader->format);
     (void)snprintf(draft->source_name, sizeof draft->source_name, "%s",

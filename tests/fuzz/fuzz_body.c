@@ -15,22 +15,21 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct fn_body_field fields[] = {
-    {"img", FN_FIELD_PICTURE, 0},
-    {"img2", FN_FIELD_PICTURE, 1},
-    {"embedding1", FN_FIELD_EMBEDDING, 0},
+    {"img", FN_FIELD_PICTURE, 0},          {"img2", FN_FIELD_PICTURE, 1},
+    {"imgs", FN_FIELD_PICTURES, 0},        {"embedding1", FN_FIELD_EMBEDDING, 0},
     {"embedding2", FN_FIELD_EMBEDDING, 1},
 };
 
-static const struct fn_body_rules rules = {fields, 4, true, ~0U};
+static const struct fn_body_rules rules = {fields, 5, true, ~0U};
 
 static void check_embedding(const struct fn_body_embedding *embedding) {
     static const struct fn_embedding_kind kind = {"m", "c", EMBEDDING_SIZE};
     float values[EMBEDDING_SIZE];
     double squares = 0;
-    bool checked;
+    struct fn_embedding_origin origin;
     struct fn_error err;
     if (!embedding->name) return;
-    if (fn_embedding_read(embedding->value, &kind, values, &checked, &err) != FN_OK) return;
+    if (fn_embedding_read(embedding->value, &kind, values, &origin, &err) != FN_OK) return;
     for (int i = 0; i < EMBEDDING_SIZE; i++) squares += (double)values[i] * values[i];
     if (!(fabs(sqrt(squares) - 1) <= 1e-3)) abort();
 }
@@ -42,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!line2) return 0;
     struct fn_http_request request = {.body_size = size - (size_t)(line2 + 1 - data)};
     struct fn_error err;
+    const struct fn_body_limits limits = {32, 4, true};
     struct fn_body *body;
     request.target = calloc(1, (size_t)(line1 - data) + 1);
     request.body = malloc(request.body_size + 1);
@@ -51,11 +51,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     request.headers[0] = (struct fn_http_header){"Content-Type", (const char *)line1 + 1, 12,
                                                  (size_t)(line2 - line1 - 1)};
     request.n_headers = 1;
-    if (fn_body_read(&request, &rules, 32, &body, &err) == FN_OK) {
-        for (int i = 0; i < FN_BODY_SLOTS; i++) {
+    if (fn_body_read(&request, &rules, &limits, &body, &err) == FN_OK) {
+        if (body->n_pictures > limits.most_pictures) abort();
+        for (int i = 0; i < FN_BODY_MAX_PICTURES; i++)
             if (body->pictures[i].name && body->pictures[i].size == 0) abort();
-            check_embedding(&body->embeddings[i]);
-        }
+        for (int i = 0; i < FN_BODY_SLOTS; i++) check_embedding(&body->embeddings[i]);
+        if (fn_options_find(&body->options).max_faces < 1) abort();
         fn_body_free(body);
     } else if (fn_status_http(err.status) / 100 != 4) {
         abort();

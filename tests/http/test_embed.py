@@ -25,8 +25,8 @@ def test_the_answer_has_the_documented_shape(client, jpeg):
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
     assert set(body) == {
-        "model", "crop", "aligned", "backend", "image", "faces", "faces_found", "timing_ms",
-        "request_id",
+        "model", "crop", "aligned", "backend", "image", "min_face", "limited", "faces",
+        "faces_found", "faces_rejected", "timing_ms", "request_id",
     }  # fmt: skip
     assert body["model"].startswith("untrained-")
     assert body["crop"] == "whole-160"
@@ -36,10 +36,12 @@ def test_the_answer_has_the_documented_shape(client, jpeg):
     assert body["faces_found"] == len(body["faces"]) == 1
     face = body["faces"][0]
     assert face["box"] == {"x": 0, "y": 0, "width": 200, "height": 180}
-    assert face["score"] is None and face["landmarks"] is None
+    assert face["score"] is face["landmarks"] is face["quality"] is None
+    assert body["min_face"] is None and body["limited"] is False
     assert body["request_id"] == answer.headers["x-request-id"]
     assert np.linalg.norm(face["embedding"]) == pytest.approx(1, abs=1e-5)
-    assert all(body["timing_ms"][key] >= 0 for key in ("decode", "queue", "device", "total"))
+    times = ("decode", "detect", "queue", "device", "total")
+    assert all(body["timing_ms"][key] >= 0 for key in times)
 
 
 def test_every_way_to_send_a_picture_gives_the_same_numbers(client, jpeg):

@@ -2,6 +2,7 @@
  *
  * test_options.c -- options as query, text and JSON. */
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/api/options.h"
@@ -9,8 +10,10 @@
 
 static struct fn_options fresh(void) {
     return (struct fn_options){.allowed = FN_OPTION_ALIGN | FN_OPTION_FACE | FN_OPTION_MAX_FACES |
-                                          FN_OPTION_MIN_FACE | FN_OPTION_ENCODING | FN_OPTION_FAR,
-                               .most_faces = 32};
+                                          FN_OPTION_MIN_FACE | FN_OPTION_ENCODING | FN_OPTION_FAR |
+                                          FN_OPTION_REJECT,
+                               .most_faces = 32,
+                               .looks = true};
 }
 
 static fn_status query(struct fn_options *options, const char *text) {
@@ -65,13 +68,57 @@ static void an_option_is_given_once_whichever_way(void **state) {
     assert_int_equal(member(&options, "align", json_string("none")), FN_BAD_OPTION);
 }
 
-static void what_needs_a_detector_is_refused(void **state) {
+/* Whether the options of a query go together. */
+static fn_status check(bool looks, const char *text) {
+    struct fn_options options = fresh();
+    struct fn_error err;
+    options.looks = looks;
+    assert_int_equal(query(&options, text), FN_OK);
+    return fn_options_check(&options, &err);
+}
+
+static void what_needs_a_detector_is_refused_without(void **state) {
+    (void)state;
+    static const char *const looking[] = {"face=only", "min_face=40", "reject=dark"};
+    for (size_t i = 0; i < 3; i++) {
+        char text[64];
+        assert_int_equal(check(true, looking[i]), FN_OK);
+        assert_int_equal(check(false, looking[i]), FN_BAD_OPTION);
+        (void)snprintf(text, sizeof text, "%s&align=none", looking[i]);
+        assert_int_equal(check(true, text), FN_BAD_OPTION);
+    }
+    assert_int_equal(check(false, "align=none&max_faces=3&encoding=base64&far=0.1"), FN_OK);
+    assert_int_equal(check(true, "align=none&max_faces=3"), FN_OK);
+}
+
+static void faces_are_chosen_and_rejected_by_words(void **state) {
     (void)state;
     struct fn_options options = fresh();
-    assert_int_equal(query(&options, "align=landmarks"), FN_BAD_OPTION);
-    assert_int_equal(query(&options, "face=largest"), FN_BAD_OPTION);
-    assert_int_equal(query(&options, "min_face=40"), FN_BAD_OPTION);
-    assert_int_equal(options.given, 0);
+    assert_int_equal(query(&options, "face=center&min_face=12&reject=unsure,small"), FN_OK);
+    struct fn_find_options find = fn_options_find(&options);
+    assert_false(find.is_crop);
+    assert_true(find.chosen);
+    assert_int_equal(find.choice, FN_FACE_CENTER);
+    assert_int_equal(find.max_faces, 32);
+    assert_true(find.min_face == 12);
+    assert_int_equal(find.reject, FN_REJECT_UNSURE | FN_REJECT_SMALL);
+    options = fresh();
+    assert_int_equal(query(&options, "reject=small,blurred,dark,bright,tilted,unsure"), FN_OK);
+    assert_int_equal(options.reject, 63);
+}
+
+static void no_options_ask_for_all_faces_there_are(void **state) {
+    (void)state;
+    struct fn_options options = fresh();
+    struct fn_find_options find = fn_options_find(&options);
+    assert_false(find.is_crop || find.chosen || find.reject);
+    assert_int_equal(find.max_faces, 32);
+    assert_true(find.min_face == 0);
+    options.looks = false;
+    assert_true(fn_options_find(&options).is_crop);
+    options = fresh();
+    assert_int_equal(query(&options, "align=none"), FN_OK);
+    assert_true(fn_options_find(&options).is_crop);
 }
 
 static void options_of_other_routes_are_unknown(void **state) {
@@ -84,13 +131,36 @@ static void options_of_other_routes_are_unknown(void **state) {
 
 static void numbers_are_checked(void **state) {
     (void)state;
-    static const char *const wrong[] = {
-        "max_faces=0",  "max_faces=33", "max_faces=-1",
-        "max_faces=+1", "max_faces= 1", "max_faces=1x",
-        "max_faces=",   "far=0",        "far=1",
-        "far=nan",      "far=inf",      "far=-1",
-        "far=1e-999",   "far=.",        "far=0.1.1",
-        "far=1e",       "far=0x1p-4",   "max_faces=00000000000000000000000000000000000000001"};
+    static const char *const wrong[] = {"max_faces=0",
+                                        "max_faces=33",
+                                        "max_faces=-1",
+                                        "max_faces=+1",
+                                        "max_faces= 1",
+                                        "max_faces=1x",
+                                        "max_faces=",
+                                        "far=0",
+                                        "far=1",
+                                        "far=nan",
+                                        "far=inf",
+                                        "far=-1",
+                                        "far=1e-999",
+                                        "far=.",
+                                        "far=0.1.1",
+                                        "min_face=11",
+                                        "min_face=65536",
+                                        "min_face=20.5",
+                                        "reject=",
+                                        "reject=small,",
+                                        "reject=,small",
+                                        "reject=blur",
+                                        "reject=dark,dark",
+                                        "reject=small;dark",
+                                        "face=first",
+                                        "face=",
+                                        "align=mtcnn",
+                                        "far=1e",
+                                        "far=0x1p-4",
+                                        "max_faces=00000000000000000000000000000000000000001"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct fn_options options = fresh();
         if (query(&options, wrong[i]) != FN_BAD_OPTION) fail_msg("accepted: %s", wrong[i]);
@@ -129,7 +199,9 @@ int main(void) {
         cmocka_unit_test(no_query_sets_nothing),
         cmocka_unit_test(percent_encoding_is_undone_strictly),
         cmocka_unit_test(an_option_is_given_once_whichever_way),
-        cmocka_unit_test(what_needs_a_detector_is_refused),
+        cmocka_unit_test(what_needs_a_detector_is_refused_without),
+        cmocka_unit_test(faces_are_chosen_and_rejected_by_words),
+        cmocka_unit_test(no_options_ask_for_all_faces_there_are),
         cmocka_unit_test(options_of_other_routes_are_unknown),
         cmocka_unit_test(numbers_are_checked),
         cmocka_unit_test(json_members_may_be_strings_or_numbers),

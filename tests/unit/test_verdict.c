@@ -9,7 +9,7 @@
 #include "tests/unit/support/random.h"
 
 static void check_agreement(float distance, float threshold) {
-    struct fn_metrics d = fn_metrics_of(distance), cut = fn_metrics_of(threshold);
+    struct fn_distance d = fn_distance_of(distance), cut = fn_distance_of(threshold);
     bool same = distance <= threshold;
     if (fn_same_by_l2_squared(&d, &cut) != same || fn_same_by_l2(&d, &cut) != same ||
         fn_same_by_cosine(&d, &cut) != same || fn_same_by_angle(&d, &cut) != same)
@@ -38,11 +38,11 @@ static void verdicts_agree_at_the_ends(void **state) {
 
 static void metrics_of_known_distances_are_known(void **state) {
     (void)state;
-    struct fn_metrics m = fn_metrics_of(2);
+    struct fn_distance m = fn_distance_of(2);
     assert_true(m.cosine == 0 && fabs(m.angle - 90) < 1e-12 && m.l2 == sqrt(2));
-    m = fn_metrics_of(0);
+    m = fn_distance_of(0);
     assert_true(m.cosine == 1 && m.angle == 0 && m.l2 == 0);
-    m = fn_metrics_of(4);
+    m = fn_distance_of(4);
     assert_true(m.cosine == -1 && fabs(m.angle - 180) < 1e-12 && m.l2 == 2);
     const float a[3] = {1, 0, 0}, b[3] = {0.6F, 0.8F, 0};
     assert_true(fabsf(fn_verdict_distance(a, b, 3) - 0.8F) < 1e-6F);
