@@ -3,9 +3,12 @@
  * flags.c -- see flags.h. */
 #include "daemon/flags.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/cleanup.h"
@@ -96,6 +99,21 @@ bool fn_flags_read(int argc, char **argv, struct fn_flags *ret_flags, int *ret_e
     return false;
 }
 
+/* What systemd provides (CacheDirectory=, LoadCredential=keys:...) stands for keys that are unset.
+ * An empty credential is the unit's way to say that there are no API keys. */
+static fn_status adopt_places(struct fn_config *config, struct fn_error *err) {
+    const char *cache = getenv("CACHE_DIRECTORY"), *credentials = getenv("CREDENTIALS_DIRECTORY");
+    char path[PATH_MAX];
+    struct stat keys;
+    fn_status status = FN_OK;
+    if (cache && !config->cache_dir) status = fn_config_set(&config->cache_dir, cache, err);
+    if (status != FN_OK || !credentials || config->keys_file) return status;
+    (void)snprintf(path, sizeof path, "%s/keys", credentials);
+    if (stat(path, &keys) == 0 && keys.st_size == 0) return FN_OK;
+    if (access(path, F_OK) != 0 && errno == ENOENT) return FN_OK;
+    return fn_config_set(&config->keys_file, path, err);
+}
+
 fn_status fn_flags_load_config(const struct fn_flags *flags, struct fn_config **ret_config,
                                struct fn_error *err) {
     FN_CLEANUP(fn_config_free) struct fn_config *config = NULL;
@@ -111,9 +129,7 @@ fn_status fn_flags_load_config(const struct fn_flags *flags, struct fn_config **
         status = fn_config_set(&config->listen[i], flags->listen[i], err);
         config->n_listen = i + 1;
     }
-    const char *cache = getenv("CACHE_DIRECTORY"); /* systemd's CacheDirectory= */
-    if (status == FN_OK && cache && !config->cache_dir)
-        status = fn_config_set(&config->cache_dir, cache, err);
+    if (status == FN_OK) status = adopt_places(config, err);
     if (status != FN_OK) return status;
     config->allow_untrained = flags->allow_untrained;
     config->insecure = flags->insecure;

@@ -163,6 +163,20 @@ def test_sockets_announced_to_another_process_are_left_alone(manager):
         end(process)
 
 
+def test_keys_come_as_a_credential_and_an_empty_one_is_none(manager, tmp_path):
+    make = [BIN, "--make-key", "one"]
+    made = subprocess.run(make, check=True, capture_output=True, text=True)
+    for line, status in ((made.stdout, 401), ("", 400)):
+        (tmp_path / "keys").write_text(line)
+        with listen() as sock:
+            process = manager.start([sock], CREDENTIALS_DIRECTORY=str(tmp_path))
+            manager.wait_ready()
+            url = f"http://127.0.0.1:{sock.getsockname()[1]}/embed"
+            assert httpx.post(url, json={}, timeout=60).status_code == status
+            end(process)
+            assert manager.hear()[0] == "STOPPING=1"
+
+
 def test_the_watchdog_is_fed_while_the_daemon_works(manager):
     with listen() as sock:
         process = manager.start([sock], WATCHDOG_USEC="400000")
