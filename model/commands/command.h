@@ -31,6 +31,7 @@ extern const struct fn_command fn_command_export;
 extern const struct fn_command fn_command_bin;
 extern const struct fn_command fn_command_fit_threshold;
 extern const struct fn_command fn_command_compare_crops;
+extern const struct fn_command fn_command_crop;
 
 /* Parse the command's arguments; *ret_done when --help was asked for and has been printed. */
 FN_MUST fn_status fn_command_parse(const struct fn_command *command, const struct fn_args *args,
