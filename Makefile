@@ -123,7 +123,7 @@ run: ## set up, build, make the model, serve on LISTEN=127.0.0.1:8080
 # ---- everything a commit must pass --------------------------------------------------------------
 
 VENV   := build/venv
-PYTEST := $(VENV)/bin/python -m pytest -q
+PYTEST := $(VENV)/bin/python -m pytest -q --ignore=tests/train
 # Tests marked `full` take minutes, those marked `soak` hours; PROOF also says how often to repeat.
 PROOF  ?= check
 MARKED := $(if $(filter check,$(PROOF)),not full and not soak,$(if $(filter full,$(PROOF)),not soak))
@@ -151,6 +151,17 @@ unit-build: $(UNIT_BIN)
 
 pytest: all $(SHIMS) $(VENV)/.made ## run the Python tests: T=tests/http chooses some
 	$(Q)FACENETD_BUILD=$(BUILD) FACENETD_PROOF=$(PROOF) $(PYTEST) -m '$(MARKED)' $(or $(T),tests)
+
+# The trainer, beside Debian's PyTorch: PyPI's brings 3 GB of CUDA along. It needs Debian's Python.
+VENV_TRAIN := build/venv-train
+$(VENV_TRAIN)/.made: model/train/requirements-debian.txt
+	$(Q)/usr/bin/python3 -m venv --clear --system-site-packages $(VENV_TRAIN)
+	$(Q)$(VENV_TRAIN)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(Q)touch $@
+
+.PHONY: train-check
+train-check: $(BUILD)/facenet-model $(VENV_TRAIN)/.made ## test the trainer, model/train, with a short training
+	$(Q)FACENETD_BUILD=$(BUILD) $(VENV_TRAIN)/bin/python -m pytest -q tests/train
 
 # ---- lint and format ----------------------------------------------------------------------------
 

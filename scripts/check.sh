@@ -35,6 +35,7 @@ step 'build with clang, warnings are errors' run_make -j"$jobs" CC=clang all uni
 step 'format, layers, shell, Python, cppcheck, clang-tidy' run_make -j"$jobs" lint
 step 'unit tests' run_make unit
 step 'Python tests' run_make pytest
+step 'trainer' run_make train-check
 step 'build with address and undefined sanitizers' \
     run_make -j"$jobs" SAN=address,undefined all unit-build
 step 'unit tests, address and undefined sanitizers' run_make SAN=address,undefined unit

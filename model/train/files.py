@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are there whole or not at all."""
+
+import json
+import os
+from pathlib import Path
+
+
+def write_whole(path, write):
+    """Let `write(part)` fill a file beside `path`, then put it in its place."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        write(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path, value):
+    write_whole(path, lambda part: part.write_text(json.dumps(value, indent=1) + "\n"))
