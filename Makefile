@@ -32,7 +32,7 @@ FN_LDFLAGS := -pthread -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 
 ENGINE_LIBS := -ljansson -lnettle -lOpenCL -ljpeg -lspng -lwebp -lwebpdemux -lm
 MODEL_LIBS  := -lopenblas -lprotobuf-c -lz $(shell pkg-config --libs hdf5-serial)
-DAEMON_LIBS := -lmicrohttpd
+DAEMON_LIBS := -lmicrohttpd -lgnutls
 
 ENGINE_SRC := $(wildcard engine/*.c engine/*/*.c)
 MODEL_SRC  := $(wildcard model/*.c model/*/*.c)

@@ -182,6 +182,13 @@ fn_status fn_config_read(struct fn_config *config, const char *path, struct fn_e
     return status == FN_OK ? fn_config_apply(config, path, (const char *)text, size, err) : status;
 }
 
+fn_status fn_config_check(const struct fn_config *config, struct fn_error *err) {
+    if (!config->tls_certificate == !config->tls_key) return FN_OK;
+    return fn_fail(err, FN_USAGE, "\"%s\" is set without \"%s\"",
+                   config->tls_key ? "tls_key" : "tls_certificate",
+                   config->tls_key ? "tls_certificate" : "tls_key");
+}
+
 void fn_config_free(struct fn_config *config) {
     if (!config) return;
     for (size_t i = 0; i < N_STRINGS; i++) free(*string_slot(config, &strings[i]));

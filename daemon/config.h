@@ -50,7 +50,9 @@
     X(kernel_family, NULL)                                                                         \
     X(kernel_dir, NULL)                                                                            \
     X(cache_dir, NULL)                                                                             \
-    X(keys_file, NULL)
+    X(keys_file, NULL)                                                                             \
+    X(tls_certificate, NULL)                                                                       \
+    X(tls_key, NULL)
 
 struct fn_config {
 #define FN_CONFIG_NUMBER(key, initial, smallest, largest) int64_t key;
@@ -78,6 +80,8 @@ FN_MUST fn_status fn_config_apply(struct fn_config *config, const char *name, co
                                   size_t size, struct fn_error *err);
 /* Read and apply a file of at most 1 MiB. FN_IO, FN_USAGE. */
 FN_MUST fn_status fn_config_read(struct fn_config *config, const char *path, struct fn_error *err);
+/* What no key can say alone. FN_USAGE. */
+FN_MUST fn_status fn_config_check(const struct fn_config *config, struct fn_error *err);
 /* Replace one of the strings by a copy. */
 FN_MUST fn_status fn_config_set(char **slot, const char *value, struct fn_error *err);
 /* NULL is a no-op. */

@@ -130,6 +130,7 @@ fn_status fn_flags_load_config(const struct fn_flags *flags, struct fn_config **
         config->n_listen = i + 1;
     }
     if (status == FN_OK) status = adopt_places(config, err);
+    if (status == FN_OK) status = fn_config_check(config, err);
     if (status != FN_OK) return status;
     config->allow_untrained = flags->allow_untrained;
     config->insecure = flags->insecure;

@@ -80,6 +80,7 @@ static fn_status start(struct entrance *entrance, struct fn_server *server,
     (void)snprintf(door->host, sizeof door->host, "%s", entrance->listener.host);
     struct fn_http_options options = {
         .listen_fd = entrance->listener.fd,
+        .tls = config->tls_certificate && !entrance->listener.is_unix,
         .lanes = (int)config->lanes,
         .max_connections = (int)config->max_connections,
         .limits = limits_of(config),
@@ -90,9 +91,17 @@ static fn_status start(struct entrance *entrance, struct fn_server *server,
     return status == FN_OK ? fn_http_start(&options, &entrance->http, err) : status;
 }
 
+fn_status fn_front_load_tls(const struct fn_config *config, struct fn_tls **ret_tls,
+                            struct fn_error *err) {
+    if (!config->tls_certificate) return FN_OK;
+    return fn_tls_load(config->tls_certificate, config->tls_key, ret_tls, err);
+}
+
 fn_status fn_front_start(struct fn_front *front, struct fn_server *server, struct fn_error *err) {
-    fn_status status = FN_OK;
+    struct fn_tls *tls = NULL;
     struct fn_service *service = fn_server_acquire(server);
+    fn_status status = fn_front_load_tls(service->config, &tls, err);
+    if (tls) fn_tls_use(tls);
     for (int i = 0; status == FN_OK && i < front->n; i++)
         status = start(&front->entrances[i], server, service->config, err);
     fn_service_release(service);
@@ -138,5 +147,6 @@ void fn_front_free(struct fn_front *front) {
         fn_http_free(front->entrances[i].http);
         fn_listener_close(&front->entrances[i].listener);
     }
+    fn_tls_end();
     free(front);
 }

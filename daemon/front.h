@@ -10,6 +10,7 @@
 
 #include "daemon/config.h"
 #include "daemon/http/listen.h"
+#include "daemon/http/tls.h"
 #include "daemon/server.h"
 #include "engine/status.h"
 
@@ -22,6 +23,9 @@ FN_MUST fn_status fn_front_open(const struct fn_config *config, struct fn_front 
 /* Whether every socket may be served with this configuration (access.h). FN_USAGE. */
 FN_MUST fn_status fn_front_check(const struct fn_front *front, const struct fn_config *config,
                                  struct fn_error *err);
+/* Read the certificate that `config` names, if it names one. FN_IO, FN_USAGE. */
+FN_MUST fn_status fn_front_load_tls(const struct fn_config *config, struct fn_tls **ret_tls,
+                                    struct fn_error *err);
 /* Listen and serve. On failure some may have started: fn_front_stop(). */
 FN_MUST fn_status fn_front_start(struct fn_front *front, struct fn_server *server,
                                  struct fn_error *err);

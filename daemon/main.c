@@ -90,6 +90,7 @@ static void say_ready(const struct fn_service *service, const struct fn_front *f
                       const char *example) {
     const struct fn_engine_description *engine = &service->engine_description;
     const struct fn_listener *first = fn_front_listener(front, 0);
+    const char *tls = service->config->tls_certificate, *scheme = tls ? "https" : "http";
     if (service->model->untrained)
         fn_log(FN_LOG_WARNING,
                "event=untrained model=%s detail=\"THIS MODEL IS UNTRAINED, its embeddings mean "
@@ -101,14 +102,15 @@ static void say_ready(const struct fn_service *service, const struct fn_front *f
         if (listener->is_unix)
             (void)printf(" unix:%s,", listener->path);
         else
-            (void)printf(" http://%s:%d,", listener->host, listener->port);
+            (void)printf(" %s://%s:%d,", scheme, listener->host, listener->port);
     }
     (void)printf(" model %s on %s\n", service->model->id, engine->label);
     if (first->is_unix)
         (void)printf("curl --unix-socket %s -F img=@%s http://localhost/embed\n", first->path,
                      example);
     else
-        (void)printf("curl -g -F img=@%s http://%s:%d/embed\n", example, first->host, first->port);
+        (void)printf("curl -g %s%s%s-F img=@%s %s://%s:%d/embed\n", tls ? "--cacert " : "",
+                     tls ? tls : "", tls ? " " : "", example, scheme, first->host, first->port);
     (void)fflush(stdout);
 }
 
@@ -203,6 +205,7 @@ static fn_status make_key(const char *what, struct fn_error *err) {
 static fn_status check_config(const struct fn_config *config, struct fn_error *err) {
     const struct fn_key_rate rate = {config->key_rate, config->key_burst};
     struct fn_keys *keys = NULL;
+    struct fn_tls *tls = NULL;
     struct fn_listener listener;
     fn_status status = FN_OK;
     for (int i = 0; status == FN_OK && i < config->n_listen; i++) {
@@ -212,6 +215,8 @@ static fn_status check_config(const struct fn_config *config, struct fn_error *e
     if (status == FN_OK && config->keys_file)
         status = fn_keys_read(config->keys_file, &rate, NULL, &keys, err);
     fn_keys_free(keys);
+    if (status == FN_OK) status = fn_front_load_tls(config, &tls, err);
+    fn_tls_free(tls);
     if (status == FN_OK) (void)puts("facenetd: the configuration is valid");
     return status;
 }

@@ -34,6 +34,7 @@ static fn_status check_fixed(const struct fn_config *now, const struct fn_config
         {"lanes", now->lanes == wanted->lanes},
         {"workers", now->workers == wanted->workers},
         {"max_connections", now->max_connections == wanted->max_connections},
+        {"tls_certificate", !now->tls_certificate == !wanted->tls_certificate},
     };
     bool same_listen = now->n_listen == wanted->n_listen;
     for (int i = 0; same_listen && i < now->n_listen; i++)
@@ -49,13 +50,16 @@ static fn_status check_fixed(const struct fn_config *now, const struct fn_config
 /* Everything that can fail, then everything that cannot. */
 static fn_status reload(struct fn_reloader *r, struct fn_service *before, struct fn_error *err) {
     FN_CLEANUP(fn_config_free) struct fn_config *config = NULL;
+    FN_CLEANUP(fn_tls_free) struct fn_tls *tls = NULL;
     struct fn_service *service = NULL;
     fn_status status = fn_flags_load_config(r->flags, &config, err);
     if (status == FN_OK) status = check_fixed(before->config, config, err);
     if (status == FN_OK) status = fn_front_check(r->front, config, err);
+    if (status == FN_OK) status = fn_front_load_tls(config, &tls, err);
     if (status == FN_OK) status = fn_service_open(r->server, config, before, &service, err);
     if (status != FN_OK) return status;
     (void)FN_TAKE(config);
+    if (tls) fn_tls_use(FN_TAKE(tls));
     fn_log_set_level(service->config->log_level);
     fn_front_set_limits(r->front, service->config);
     (void)fn_server_replace(r->server, service);

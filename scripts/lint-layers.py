@@ -30,6 +30,7 @@ MAY_INCLUDE = {
 # make inputs with the very libraries whose adapters they check.
 ADAPTERS = {
     "libmicrohttpd": (r"microhttpd\.h", "daemon/http/mhd_*.c"),
+    "GnuTLS": (r"gnutls/.*", "daemon/http/tls.c"),
     "OpenCL": (r"CL/.*", "engine/opencl/cl.c"),
     "libjpeg": (r"(jpeglib|jerror|jmorecfg|jconfig|turbojpeg)\.h", "engine/picture/jpeg.c"),
     "libspng": (r"spng\.h", "engine/picture/png.c"),

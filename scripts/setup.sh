@@ -12,7 +12,7 @@ set -euo pipefail
 
 run_packages=(
     gcc libc6-dev make pkg-config
-    libmicrohttpd-dev libjansson-dev nettle-dev
+    libmicrohttpd-dev libgnutls28-dev libjansson-dev nettle-dev
     opencl-headers ocl-icd-opencl-dev pocl-opencl-icd
     libjpeg62-turbo-dev libspng-dev libwebp-dev
     libopenblas-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev

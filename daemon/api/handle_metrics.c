@@ -6,6 +6,7 @@
 
 #include "daemon/api/routes.h"
 #include "daemon/http/reply.h"
+#include "daemon/http/tls.h"
 #include "engine/version.h"
 
 static void write_connections(const struct fn_http_figures *http, FILE *out) {
@@ -26,6 +27,13 @@ static void write_connections(const struct fn_http_figures *http, FILE *out) {
                       atomic_load(&http->cut[i]));
     fn_metrics_write_one(out, "inflight_bytes", "gauge", "Bodies in memory.",
                          (double)atomic_load(&http->inflight));
+}
+
+static void write_expiry(FILE *out) {
+    int64_t expires_s = fn_tls_expires_s();
+    if (expires_s)
+        fn_metrics_write_one(out, "tls_certificate_expiry_timestamp_seconds", "gauge",
+                             "When the certificate shown expires.", (double)expires_s);
 }
 
 static void write_state(struct fn_service *service, FILE *out) {
@@ -60,6 +68,7 @@ void fn_handle_metrics(struct fn_service *service, struct fn_http_request *reque
         fn_metrics_write(&service->server->metrics, fn_routes_path, out);
         write_connections(&service->server->http, out);
         write_state(service, out);
+        write_expiry(out);
     }
     bool whole = out && !ferror(out);
     if (out && fclose(out) != 0) whole = false;

@@ -112,6 +112,7 @@ struct fn_http_figures {
 
 struct fn_http_options {
     int listen_fd; /* bound, listening, non-blocking; borrowed: close it after fn_http_free() */
+    bool tls;      /* with what fn_tls_use() was given */
     int lanes;     /* threads */
     int max_connections;
     struct fn_http_limits limits;

@@ -12,9 +12,11 @@
 #include "daemon/http/lane.h"
 #include "daemon/http/reply.h"
 #include "daemon/http/request.h"
+#include "daemon/http/tls.h"
 #include "engine/cleanup.h"
 
-#define SMALL_BODY 65536 /* bytes: a refused body up to this is read, to keep the connection */
+#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define SMALL_BODY     65536 /* bytes: a refused body up to this is read, to keep the connection */
 
 /* ---- replies ----------------------------------------------------------------------------- */
 
@@ -186,11 +188,17 @@ static void note_connection(void *cls, struct MHD_Connection *mhd, void **socket
 }
 
 struct MHD_Daemon *fn_exchange_listen(struct fn_http_lane *lane, unsigned max_connections) {
+    bool tls = lane->http->options.tls;
+    const struct MHD_OptionItem with_tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, fn_tls_get_callback()},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL},
+    };
     /* Without MHD_USE_ERROR_LOG: its texts quote what clients sent. */
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, lane,
-                            MHD_OPTION_LISTEN_SOCKET, lane->http->options.listen_fd,
-                            MHD_OPTION_CONNECTION_LIMIT, max_connections,
-                            MHD_OPTION_URI_LOG_CALLBACK, begin_request, lane,
-                            MHD_OPTION_NOTIFY_COMPLETED, end_request, lane,
-                            MHD_OPTION_NOTIFY_CONNECTION, note_connection, lane, MHD_OPTION_END);
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, handle,
+        lane, MHD_OPTION_LISTEN_SOCKET, lane->http->options.listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+        max_connections, MHD_OPTION_URI_LOG_CALLBACK, begin_request, lane,
+        MHD_OPTION_NOTIFY_COMPLETED, end_request, lane, MHD_OPTION_NOTIFY_CONNECTION,
+        note_connection, lane, MHD_OPTION_ARRAY, tls ? with_tls : &with_tls[2], MHD_OPTION_END);
 }

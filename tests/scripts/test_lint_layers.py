@@ -87,6 +87,7 @@ def test_c_outside_the_rooms_is_a_finding():
 def test_a_foreign_header_belongs_to_its_adapter(library):
     header = {
         "libmicrohttpd": "microhttpd.h",
+        "GnuTLS": "gnutls/gnutls.h",
         "OpenCL": "CL/cl.h",
         "libjpeg": "jpeglib.h",
         "libspng": "spng.h",
