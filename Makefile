@@ -106,7 +106,10 @@ $(BUILD)/shims/%.so: tests/faults/%.c tests/faults/cl_shim.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -std=c11 -D_GNU_SOURCE -I. -pthread $(WARNINGS) -fPIC -shared $< -o $@ -ldl
 
-.PHONY: unit
+.PHONY: unit unit-threads
+unit-threads: $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell grep -l pthread $(UNIT_SRC)))
+	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done
+
 unit: $(UNIT_BIN) ## run the cmocka unit tests
 	$(Q)for t in $(UNIT_BIN); do echo "== $$t"; $$t || exit 1; done
 
@@ -138,14 +141,16 @@ check: ## set up, build with gcc and clang, test, test under sanitizers, fuzz, l
 	$(Q)scripts/setup.sh check
 	$(Q)scripts/check.sh
 
-check-full: ## make check, then the proofs that take longer (tests marked full)
+check-full: ## make check, then the proofs that take longer, at every place instead of some
 	$(Q)scripts/setup.sh full
 	$(Q)$(MAKE) --no-print-directory check
-	$(Q)$(MAKE) --no-print-directory pytest PROOF=full MARKED=full
+	$(Q)$(MAKE) --no-print-directory pytest PROOF=full
+	FACENETD_PROOF=full $(BUILD)/tests/test_device_faults
 
-soak: all $(VENV)/.made ## the proofs that take hours: SOAK_MINUTES=60 of traffic, 1,000 restarts
+soak: all $(VENV)/.made ## the proofs that take hours: 1,000 restarts, an hour of load
 	$(Q)scripts/setup.sh full
 	$(Q)$(MAKE) --no-print-directory pytest PROOF=soak MARKED=soak
+	$(Q)$(MAKE) --no-print-directory reliability SOAK_MINUTES=60
 
 unit-build: $(UNIT_BIN)
 
@@ -217,6 +222,8 @@ install: all ## install programs, units, thin model and documentation under DEST
 	install -m 644 systemd/facenetd.socket $(DESTDIR)$(UNITDIR)/facenetd.socket
 	[ -e $(DESTDIR)$(SYSCONFDIR)/facenetd/facenetd.conf ] || \
 	    install -m 644 config/facenetd.conf $(DESTDIR)$(SYSCONFDIR)/facenetd/facenetd.conf
+	install -D -m 644 docs/man/facenetd.8 $(SHARE)/man/man8/facenetd.8
+	install -D -m 644 docs/man/facenet-model.1 $(SHARE)/man/man1/facenet-model.1
 	install -d $(SHARE)/doc/facenetd/examples
 	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) $(SHARE)/doc/facenetd
 	install -m 644 $(EXAMPLES) $(SHARE)/doc/facenetd/examples
@@ -287,9 +294,11 @@ bench: $(BUILD)/bench_engine $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measu
 $(BUILD)/loadgen: $(call objs,tests/load/loadgen.c)
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ -lm
 
+SOAK_MINUTES ?= 3
 .PHONY: reliability
 reliability: all $(BUILD)/loadgen $(SHIMS) ## measure overload, hostile clients and a soak, write docs/reliability.md
-	$(Q)python3 tests/load/reliability.py --build $(BUILD) --output docs/reliability.md
+	$(Q)python3 tests/load/reliability.py --build $(BUILD) --output docs/reliability.md \
+	    --soak-minutes $(SOAK_MINUTES)
 
 .PHONY: clean
 clean: ## remove everything built

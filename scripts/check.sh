@@ -44,6 +44,7 @@ step 'HTTP and client tests, address and undefined sanitizers' \
 step 'fuzz corpora and mutations, address and undefined sanitizers' \
     run_make SAN=address,undefined fuzz-check
 step 'build with thread sanitizer' run_make -j"$jobs" SAN=thread all
+step 'unit tests with threads, thread sanitizer' run_make -j"$jobs" SAN=thread unit-threads
 step 'HTTP and client tests, thread sanitizer' \
     run_make SAN=thread pytest T='tests/http tests/client'
 

@@ -2,6 +2,7 @@
 """What `make install` lays down, and how shut in the service is by systemd's own measure."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -46,6 +47,15 @@ def test_what_is_installed_runs(installed):
     subprocess.run([program, "--check-config", "--config", config], check=True)
     model = installed / "usr/share/facenetd/thin-512.safetensors"
     subprocess.run([installed / "usr/bin/facenet-model", "info", model], check=True)
+
+
+def test_the_manual_page_names_every_option(installed):
+    program = installed / "usr/bin/facenetd"
+    said = subprocess.run([program, "--help"], check=True, capture_output=True, text=True).stdout
+    page = (installed / "usr/share/man/man8/facenetd.8").read_text().replace("\\-", "-")
+    options = set(re.findall(r"--[a-z-]+", said))
+    assert len(options) >= 10
+    assert not [option for option in options if option not in page]
 
 
 def test_a_configuration_that_is_there_is_kept(installed):
