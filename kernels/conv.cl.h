@@ -2,91 +2,136 @@
  *
  * conv.cl.h -- convolution, bias, residual add, rounding shift and ReLU in one kernel. Included
  * once per variant with these set:
- *   FN_CONV  the kernel's name
- *   FN_TILE  output pixels that a work-item computes at once
- *   FN_DOT   fn_dot, or fn_dot_signed for inputs below zero
+ *   FN_CONV    the kernel's name
+ *   FN_TILE    output pixels that are computed at once, at most FN_LANES
+ *   FN_BLOCKS  blocks of 16 output channels that are computed at once: a group
+ *   FN_DOT     fn_dot, or fn_dot_signed for inputs below zero
  *
- * A work-item owns one block of 16 output channels (dimension 0) and `tiles_per_item` tiles in a
- * row (dimension 1). Pixels are counted over all pictures of the batch, so a tile may straddle rows
- * and pictures and only the last tile of a batch is ever incomplete; it computes its last pixel
- * several times and stores it once. */
+ * Pixels are counted over all pictures of the batch, so a tile may straddle rows and pictures and
+ * only a batch's last tile is ever incomplete; it computes and stores its last pixel several times.
+ * What is done once a tile is done for all 16 lanes of a vector, though a tile may have fewer. */
 
+/* Sums of one tile and one group. w: the group's weights; top, at: the row and the place of each
+ * pixel's window. */
+static inline __attribute__((always_inline)) void
+FN_NAME(FN_CONV, multiply)(const struct fn_layer_params *l, __global const char *arena,
+                           __global const fn_quads *w, __global const fn_ones *ones, int all,
+                           int16 top, int16 at, fn_sums acc[FN_TILE][FN_BLOCKS]) {
+    const int run = l->quads * l->kernel_w; /* words in a kernel's row */
+    for (int ky = 0; ky < l->kernel_h; ky++) {
+        const int16 inside = as_uint16(top + ky) < (uint16)l->in_height;
+        const int16 places = (at + ky * l->in_row) & inside; /* 0: where zeros are */
+        const int *place = (const int *)&places;
+        __global const uint *source[FN_TILE];
+#pragma unroll
+        for (int p = 0; p < FN_TILE; p++) source[p] = (__global const uint *)(arena + place[p]);
+        for (int q = 0; q < run; q++, w += FN_BLOCKS) {
+            const fn_ones one = ones[q >> 30]; /* always ones[0] */
+            fn_quads lanes[FN_BLOCKS];
+#pragma unroll
+            for (int b = 0; b < FN_BLOCKS; b++) {
+                fn_prefetch(w + b);
+                lanes[b] = w[b];
+            }
+#pragma unroll
+            for (int p = 0; p < FN_TILE; p++) {
+                const uint four = source[p][q];
+#pragma unroll
+                for (int b = 0; b < FN_BLOCKS; b++)
+                    acc[p][b] = FN_DOT(acc[p][b], lanes[b], four, one, all);
+            }
+        }
+    }
+}
+
+/* Residual, shift, ReLU and store of one block. channels: of this block; to: of each pixel's first
+ * output; first: the block's first channel. */
+static inline __attribute__((always_inline)) void
+FN_NAME(FN_CONV, finish)(const struct fn_layer_params *l, __global char *arena,
+                         __global const int16 *channels, int16 to, int first, int16 sums[FN_TILE]) {
+    const int n_lanes = l->out_channels - first;
+    const int16 s = channels[1], r = channels[2];
+    const int *at = (const int *)&to;
+    __global char *const output = arena + l->output + first;
+    if (n_lanes <= 0) return;
+    if (l->residual >= 0) {
+        __global const char *const residual = arena + l->residual + first;
+#pragma unroll
+        for (int p = 0; p < FN_TILE; p++)
+            sums[p] += convert_int16(vload16(0, residual + at[p])) << r;
+    }
+    if (n_lanes >= FN_LANES) {
+#pragma unroll
+        for (int p = 0; p < FN_TILE; p++)
+            fn_store16(fn_requantize(sums[p], s, l->low), output + at[p]);
+    } else {
+#pragma unroll
+        for (int p = 0; p < FN_TILE; p++)
+            fn_store_some(fn_requantize(sums[p], s, l->low), output + at[p], n_lanes);
+    }
+}
+
+/* One launch computes up to FN_MEMBERS layers that do not need each other. members: their indices;
+ * ends: work-items of each, counted on from those before it. A work-item computes `spans` tiles in
+ * a row for `chunks` groups. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 FN_CONV(__global char *arena, __global const char *weights, __global const int16 *channels,
         __global const struct fn_layer_params *layers, __global const fn_ones *ones, int all,
-        int layer, int pictures, int tiles_per_item) {
-    __global const struct fn_layer_params *l = layers + layer;
-    const int block = get_global_id(0);
-    const int out_width = l->out_width, out_height = l->out_height;
-    const int in_width = l->in_width, in_height = l->in_height, pitch = l->in_pitch;
-    const int kernel_h = l->kernel_h, kernel_w = l->kernel_w, stride = l->stride;
-    const int pad_h = l->pad_h, pad_w = l->pad_w;
-    const int n_pixels = pictures * out_height * out_width;
-    /* Without padding left and right, a kernel's row is one run of bytes. */
-    const int run = pad_w == 0 ? kernel_w : 1;
-    const int n_quads = l->quads * run;
-    __global const fn_quads *block_weights =
-        (__global const fn_quads *)(weights + l->weights) + block * kernel_h * kernel_w * l->quads;
-    const int16 bias = channels[l->channels + block * 3];
-    const int16 s = channels[l->channels + block * 3 + 1];
-    const int16 r = channels[l->channels + block * 3 + 2];
-
-    int pixel = get_global_id(1) * tiles_per_item * FN_TILE;
-    const int end = min(pixel + tiles_per_item * FN_TILE, n_pixels);
-    int x = pixel % out_width, y = pixel / out_width % out_height;
-    int picture = pixel / out_width / out_height;
-    while (pixel < end) {
-        const int n = min(FN_TILE, end - pixel);
-        int16 acc[FN_TILE];
-        int at[FN_TILE], top[FN_TILE], left[FN_TILE];
+        int4 members, int4 ends, int4 spans, int4 chunks, int pictures) {
+    int item = get_global_id(0);
+    const int member = (item >= ends.s0) + (item >= ends.s1) + (item >= ends.s2);
+    if (member > 0) item -= fn_pick(ends, member - 1);
+    const struct fn_layer_params l = layers[fn_pick(members, member)];
+    const int span = fn_pick(spans, member), chunk = fn_pick(chunks, member);
+    const int n_groups = (l.out_channels + FN_BLOCKS * FN_LANES - 1) / (FN_BLOCKS * FN_LANES);
+    const int n_chunks = (n_groups + chunk - 1) / chunk;
+    const int first_group = item % n_chunks * chunk,
+              last_group = min(first_group + chunk, n_groups);
+    const int group_size = l.kernel_h * l.kernel_w * l.quads * FN_BLOCKS;
+    const int begin = item / n_chunks * span * FN_TILE;
+    const int end = min(begin + span * FN_TILE, pictures * l.out_width * l.out_height);
+    for (int pixel = begin; pixel < end; pixel += FN_TILE) {
+        const int16 index = min(pixel + fn_count, end - 1);
+        const int16 line = fn_divide(index, l.width_inverse);
+        const int16 picture = fn_divide(line, l.height_inverse);
+        const int16 x = index - line * l.out_width, y = line - picture * l.out_height;
+        const int16 top = y * l.stride - l.pad_h;
+        const int16 at = l.input + picture * l.in_picture + top * l.in_row +
+                         (x * l.stride - l.pad_w) * l.in_pitch;
+        const int16 to = picture * l.out_picture + y * l.out_row + x * l.out_pitch;
+        for (int group = first_group; group < last_group; group++) {
+            __global const int16 *const group_channels =
+                channels + l.channels + group * FN_BLOCKS * 3;
+            fn_sums acc[FN_TILE][FN_BLOCKS];
 #pragma unroll
-        for (int p = 0; p < FN_TILE; p++) {
-            acc[p] = bias;
-            top[p] = y * stride - pad_h;
-            left[p] = x * stride - pad_w;
-            at[p] = l->input + ((picture * in_height + top[p]) * in_width + left[p]) * pitch;
-            if (p + 1 < n || n == FN_TILE) {
-                x++;
-                if (x == out_width) x = 0, y++;
-                if (y == out_height) y = 0, picture++;
+            for (int b = 0; b < FN_BLOCKS; b++)
+#pragma unroll
+                for (int p = 0; p < FN_TILE; p++) acc[p][b] = fn_sums_of(group_channels[b * 3]);
+            FN_NAME(FN_CONV, multiply)
+            (&l, arena, (__global const fn_quads *)(weights + l.weights) + group * group_size, ones,
+             all, top, at, acc);
+#pragma unroll
+            for (int b = 0; b < FN_BLOCKS; b++) {
+                int16 sums[FN_TILE];
+#pragma unroll
+                for (int p = 0; p < FN_TILE; p++) sums[p] = fn_sums_all(acc[p][b]);
+                FN_NAME(FN_CONV, finish)
+                (&l, arena, group_channels + b * 3, to, (group * FN_BLOCKS + b) * FN_LANES, sums);
             }
         }
-        __global const fn_quads *w = block_weights;
-        for (int ky = 0; ky < kernel_h; ky++)
-            for (int kx = 0; kx < kernel_w; kx += run) {
-                __global const char *source[FN_TILE];
-#pragma unroll
-                for (int p = 0; p < FN_TILE; p++) {
-                    bool inside = (uint)(top[p] + ky) < (uint)in_height &&
-                                  (uint)(left[p] + kx) < (uint)in_width;
-                    source[p] = arena + (inside ? at[p] + (ky * in_width + kx) * pitch : 0);
-                }
-                for (int q = 0; q < n_quads; q++, w++) {
-                    const fn_quads lanes = *w;
-                    const fn_ones one = ones[q >> 30]; /* always ones[0] */
-#pragma unroll
-                    for (int p = 0; p < FN_TILE; p++)
-                        acc[p] += FN_DOT(lanes, ((__global const uint *)source[p])[q], one, all);
-                }
-            }
-        const int first = block * FN_LANES, n_lanes = min(FN_LANES, l->out_channels - first);
-#pragma unroll
-        for (int p = 0; p < FN_TILE; p++) {
-            if (p < n) { /* not `break`: the sums stay in registers only if this unrolls */
-                int16 sum = acc[p];
-                const int at_pixel = pixel + p;
-                if (l->residual >= 0)
-                    sum += convert_int16(vload16(0, arena + l->residual +
-                                                        at_pixel * l->residual_pitch + first))
-                           << r;
-                fn_store_lanes(fn_requantize(sum, s, l->low),
-                               arena + l->output + at_pixel * l->out_pitch + first, n_lanes);
-            }
+        if (l.out_gap > 0) {
+            const int first = first_group * FN_BLOCKS * FN_LANES;
+            const int n = min(last_group * FN_BLOCKS * FN_LANES, l.out_channels) - first;
+            const int16 behind = to + l.out_pitch;
+            for (int p = 0; p < FN_TILE; p++)
+                if (((const int *)&x)[p] + 1 == l.out_width)
+                    fn_store_gap(arena, &l, first + ((const int *)&behind)[p], n);
+            if (pixel == 0) fn_store_gap(arena, &l, first - l.out_gap * l.out_pitch, n);
         }
-        pixel += n;
     }
 }
 
 #undef FN_CONV
 #undef FN_TILE
+#undef FN_BLOCKS
 #undef FN_DOT

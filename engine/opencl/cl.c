@@ -377,6 +377,14 @@ fn_status fn_cl_set_int(struct fn_cl *cl, int kernel, int argument, int value,
                  "clSetKernelArg", err);
 }
 
+fn_status fn_cl_set_int4(struct fn_cl *cl, int kernel, int argument, const int values[4],
+                         struct fn_error *err) {
+    cl_int4 v;
+    for (int i = 0; i < 4; i++) v.s[i] = values[i];
+    return check(clSetKernelArg(cl->kernels[kernel], (cl_uint)argument, sizeof v, &v),
+                 "clSetKernelArg", err);
+}
+
 /* Wait for a launch and add what it took. */
 static fn_status add_time(cl_event event, double *add_seconds, struct fn_error *err) {
     cl_ulong start = 0, end = 0;

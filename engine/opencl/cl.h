@@ -57,6 +57,9 @@ FN_MUST fn_status fn_cl_set_buffer(struct fn_cl *cl, int kernel, int argument, i
                                    struct fn_error *err);
 FN_MUST fn_status fn_cl_set_int(struct fn_cl *cl, int kernel, int argument, int value,
                                 struct fn_error *err);
+/* An int4. */
+FN_MUST fn_status fn_cl_set_int4(struct fn_cl *cl, int kernel, int argument, const int values[4],
+                                 struct fn_error *err);
 
 /* Queue a kernel over global[0] x global[1] work-items. add_seconds: NULL, or on a profiling device
  * where the time it took is added, for which the call waits. */

@@ -29,6 +29,8 @@ struct fn_family {
     void (*close)(void *state);
 };
 
-extern const struct fn_family fn_family_generic; /* ndrange.c */
+extern const struct fn_family fn_family_generic;         /* ndrange.c */
+extern const struct fn_family fn_family_x86_avx512_vnni; /* x86.c */
+extern const struct fn_family fn_family_x86_avx_vnni;    /* x86.c */
 
 #endif

@@ -20,9 +20,16 @@ struct fn_pack {
     size_t n_channels; /* int32s */
 };
 
+/* How a family wants the parameters. */
+struct fn_packing {
+    int blocks[FN_MAX_LAYERS]; /* of 16 output channels that share a work-item, by layer; >= 1 */
+    bool unsigned_inputs;      /* kernels add 128 to signed inputs: the bias takes it off again */
+};
+
 /* FN_NO_MEMORY, or FN_USAGE when an offset exceeds an int32. */
 FN_MUST fn_status fn_pack_make(const struct fn_model *model, const struct fn_plan *plan,
-                               struct fn_pack **ret_pack, struct fn_error *err);
+                               const struct fn_packing *packing, struct fn_pack **ret_pack,
+                               struct fn_error *err);
 /* NULL is a no-op. */
 void fn_pack_free(struct fn_pack *pack);
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ndrange.h -- what the kernel families of ndrange.c differ in. */
+#ifndef FN_OPENCL_NDRANGE_H
+#define FN_OPENCL_NDRANGE_H
+
+#include "engine/opencl/family.h"
+
+struct fn_ndrange_form {
+    const char *flags;    /* for the compiler, beside the sizes below */
+    int blocks;           /* of 16 output channels that most work-items compute at once */
+    int tile;             /* and pixels */
+    int tail_tile;        /* pixels where that wastes less */
+    int narrow_tile;      /* pixels of work-items with one block */
+    int signed_tile;      /* pixels of work-items on signed inputs */
+    bool unsigned_inputs; /* kernels add 128 to signed inputs (pack.h) */
+};
+
+/* The functions of struct fn_family, whose `form` is a struct fn_ndrange_form, or NULL for what
+ * suits the device. */
+fn_status fn_ndrange_open(const struct fn_family *family, const struct fn_model *model,
+                          const struct fn_engine_options *options, struct fn_cl *cl,
+                          void **ret_state, struct fn_error *err);
+fn_status fn_ndrange_run(void *state, const int8_t *input, int n, int32_t *ret_accumulators,
+                         struct fn_error *err);
+fn_status fn_ndrange_read_tensor(void *state, int tensor, int picture, int8_t *ret_values,
+                                 struct fn_error *err);
+const double *fn_ndrange_profile(const void *state);
+void fn_ndrange_close(void *state);
+
+#endif
