@@ -262,7 +262,7 @@ static fn_status check_memory(struct fn_metadata_texts *texts, struct fn_error *
 }
 
 fn_status fn_model_copy_metadata(const struct fn_model *model,
-                                 const struct fn_operating_point *points, int n_points,
+                                 const struct fn_model_changes *changes, const char *data_sha256,
                                  struct fn_metadata_texts *ret_texts, struct fn_error *err) {
     static const char *const keys[] = {"format",
                                        "format_version",
@@ -283,9 +283,13 @@ fn_status fn_model_copy_metadata(const struct fn_model *model,
     *ret_texts = (struct fn_metadata_texts){0};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *value = fn_safetensors_metadata(model->file, keys[i]);
+        if (changes->crop && strcmp(keys[i], "crop") == 0) value = changes->crop;
+        if (data_sha256 && strcmp(keys[i], "data_sha256") == 0) value = data_sha256;
         if (value) add_copy(ret_texts, keys[i], value);
     }
-    add(ret_texts, "operating_points", dump_points(points, n_points));
+    add(ret_texts, "operating_points",
+        changes->points ? dump_points(changes->points, changes->n_points)
+                        : dump_points(model->operating_points, model->n_operating_points));
     return check_memory(ret_texts, err);
 }
 

@@ -31,9 +31,10 @@ struct fn_metadata_texts {
 FN_MUST fn_status fn_model_make_metadata(const struct fn_model_draft *draft,
                                          const struct fn_model *model, const char *data_sha256,
                                          struct fn_metadata_texts *ret_texts, struct fn_error *err);
-/* Metadata of the file that `model` was read from, with other operating points. */
+/* Metadata of the file that `model` was read from, with changes. data_sha256: NULL as it is. */
 FN_MUST fn_status fn_model_copy_metadata(const struct fn_model *model,
-                                         const struct fn_operating_point *points, int n_points,
+                                         const struct fn_model_changes *changes,
+                                         const char *data_sha256,
                                          struct fn_metadata_texts *ret_texts, struct fn_error *err);
 void fn_metadata_texts_done(struct fn_metadata_texts *texts);
 

@@ -186,15 +186,40 @@ fn_status fn_model_write(const struct fn_model_draft *draft, const char *path,
     return status;
 }
 
-fn_status fn_model_write_points(const struct fn_model *model,
-                                const struct fn_operating_point *points, int n_points,
-                                const char *path, struct fn_error *err) {
-    struct fn_metadata_texts texts;
+/* The file's tensors, with the detector exchanged. */
+static void store_changed(struct stored *stored, const struct fn_model *model,
+                          const struct fn_mtcnn_weights *detector) {
+    for (size_t i = 0; i < fn_safetensors_count(model->file); i++) {
+        const struct fn_stored_tensor *tensor = fn_safetensors_at(model->file, i);
+        if (!fn_is_detector_tensor(tensor->name)) stored->tensors[stored->n++] = *tensor;
+    }
+    stored->n +=
+        fn_model_list_detector(detector, stored->tensors + stored->n, stored->detector_names);
+}
+
+fn_status fn_model_write_changed(const struct fn_model *model,
+                                 const struct fn_model_changes *changes, const char *path,
+                                 struct fn_error *err) {
+    FN_CLEANUP_FREE struct stored *stored = NULL;
     if (!model->file) return fn_fail(err, FN_USAGE, "%s: the model is not of a file", path);
-    fn_status status = fn_model_copy_metadata(model, points, n_points, &texts, err);
+    const struct fn_stored_tensor *tensors = fn_safetensors_at(model->file, 0);
+    size_t n = fn_safetensors_count(model->file);
+    char digest[FN_DIGEST_SIZE];
+    struct fn_metadata_texts texts;
+    fn_status status = FN_OK;
+    if (changes->detector) {
+        stored = calloc(1, sizeof *stored);
+        if (!stored) return fn_fail(err, FN_NO_MEMORY, "no memory to write %s", path);
+        store_changed(stored, model, changes->detector);
+        tensors = stored->tensors;
+        n = stored->n;
+        status = fn_safetensors_data_digest(tensors, n, digest, err);
+    }
+    if (status == FN_OK)
+        status =
+            fn_model_copy_metadata(model, changes, changes->detector ? digest : NULL, &texts, err);
     if (status != FN_OK) return status;
-    status = fn_safetensors_write(path, fn_safetensors_at(model->file, 0),
-                                  fn_safetensors_count(model->file), texts.items, texts.n, err);
+    status = fn_safetensors_write(path, tensors, n, texts.items, texts.n, err);
     fn_metadata_texts_done(&texts);
     return status;
 }

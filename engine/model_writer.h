@@ -55,11 +55,19 @@ FN_MUST fn_status fn_model_draft_view(const struct fn_model_draft *draft,
 FN_MUST fn_status fn_model_write(const struct fn_model_draft *draft, const char *path,
                                  struct fn_error *err);
 
-/* Write `model`, which was read from a file, once more with other operating points and the same
- * id. FN_USAGE when it was not read from a file; otherwise as fn_model_write(). */
-FN_MUST fn_status fn_model_write_points(const struct fn_model *model,
-                                        const struct fn_operating_point *points, int n_points,
-                                        const char *path, struct fn_error *err);
+/* What a copy of a model is to have of its own; NULL: as it is. */
+struct fn_model_changes {
+    const struct fn_mtcnn_weights *detector; /* makes another model, with another id */
+    const char *crop;                        /* contract */
+    const struct fn_operating_point *points; /* [n_points] */
+    int n_points;
+};
+
+/* Write `model`, which was read from a file, once more with changes. FN_USAGE when it was not read
+ * from a file; otherwise as fn_model_write(). */
+FN_MUST fn_status fn_model_write_changed(const struct fn_model *model,
+                                         const struct fn_model_changes *changes, const char *path,
+                                         struct fn_error *err);
 
 /* A network of the right shape with pseudo-random weights, all integer arithmetic, so the same file
  * on every machine. Widths are those of the full network times width_numerator / 32 (at least 1),

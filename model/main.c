@@ -15,6 +15,7 @@ static const struct fn_command *const commands[] = {
     &fn_command_info,          &fn_command_verify,        &fn_command_layers, &fn_command_extract,
     &fn_command_show,          &fn_command_report,        &fn_command_export, &fn_command_bin,
     &fn_command_fit_threshold, &fn_command_compare_crops, &fn_command_plan,   &fn_command_crop,
+    &fn_command_add_detector,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 

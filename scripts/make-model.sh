@@ -2,16 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Make the model file that `make run` serves and print its path: the full network where its weights
-# are found, the thin one of the repository where they are not.
+# are found, the thin one of the repository where they are not; either with the face detector and a
+# fitted threshold where there is what they need.
 # Usage: make-model.sh
 #
 # Quantizing takes minutes, so it happens only when something it reads has changed: beside the model
-# lies the digest of the weights, the calibration pictures, the pinned fractional bits and the tool.
+# lies the digest of the weights, the detector, the pictures, the pinned fractional bits and the tool.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 tool=$root/build/facenet-model
 pictures=$root/../shared/data/calibration
+pairs=$root/../shared/data/lfw-fold1
+pinned=$root/model/frac-bits/facenet-512.json
+thin=$root/models/thin-512.safetensors
 models=$root/build/models
 
 say() { echo "model: $*" >&2; }
@@ -21,10 +25,10 @@ digest_of() {
     find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
 }
 
-# Run the tool's command given in "$@" into model $1, unless the inputs' digest is that of last time.
+# Run the tool's commands in function $3 into model $1, unless the inputs' digest $2 is that of last
+# time.
 make_once() {
-    local model=$1 inputs=$2
-    shift 2
+    local model=$1 inputs=$2 make=$3
     if [ -f "$model" ] && [ "$inputs" = "$(cat "$model.inputs" 2>/dev/null)" ]; then
         say "$model is up to date"
         return
@@ -32,34 +36,66 @@ make_once() {
     say "making $model"
     mkdir -p "$models"
     rm -f "$model.inputs"
-    "$tool" "$@" -o "$model" >&2
+    "$make" "$model" >&2
     echo "$inputs" >"$model.inputs"
 }
 
+# Two faces are one person up to a distance that is fitted on pairs of pictures, where there are some.
+fit_threshold() {
+    [ -n "$detector" ] && [ -f "$pairs/pairs.txt" ] || return 0
+    "$tool" fit-threshold "$1" --pairs "$pairs/pairs.txt" --images "$pairs" --face center \
+        --far 1e-3 1e-2 1e-4 --name "LFW fold 1, every two pictures"
+}
+
+make_thin() {
+    "$tool" add-detector "$thin" --detector "$detector" -o "$1"
+    fit_threshold "$1"
+}
+
+make_full() {
+    local options=(--preprocessing fixed)
+    [ -z "$detector" ] || options+=(--detector "$detector")
+    if [ -d "$pictures" ]; then
+        options+=(--calibration "$pictures")
+    else
+        say "no calibration pictures; using the activations' fractional bits in $pinned"
+        options+=(--frac-bits "$pinned")
+    fi
+    "$tool" quantize "$weights" "${options[@]}" -o "$1"
+    fit_threshold "$1"
+}
+
 weights=$("$root/scripts/weights.sh")
+detector=$("$root/scripts/detector.sh")
+read_by_all=("$tool")
+[ -z "$detector" ] || read_by_all+=("$detector")
+[ -z "$detector" ] || [ ! -d "$pairs" ] || read_by_all+=("$pairs")
+
 if [ -z "$weights" ]; then
     cat >&2 <<'END'
 model: no weights of the full network, so this is the thin default, models/thin-512.safetensors:
 model: 96.3 % on LFW folds 1 and 10 where the full network has 99.67 %, a sixteenth of the arithmetic.
 model: For the full network set FACENET_WEIGHTS=path, or let scripts/fetch-weights.sh download it.
 END
-    echo "$root/models/thin-512.safetensors"
+    model=$thin
+    if [ -n "$detector" ]; then
+        model=$models/thin-512.safetensors
+        make_once "$model" "$(digest_of "${read_by_all[@]}" "$thin")" make_thin
+    fi
+    echo "$model"
     exit
 fi
 
 name=$(basename "$weights")
 name=${name%.*}
 model=$models/$name.safetensors
-pinned=$root/model/frac-bits/facenet-512.json
 if [ -d "$pictures" ]; then
-    make_once "$model" "$(digest_of "$tool" "$weights" "$pictures")" \
-        quantize "$weights" --calibration "$pictures" --preprocessing fixed
+    read_by_all+=("$pictures")
 elif [ -f "$pinned" ]; then
-    say "no calibration pictures; using the activations' fractional bits in $pinned"
-    make_once "$model" "$(digest_of "$tool" "$weights" "$pinned")" \
-        quantize "$weights" --frac-bits "$pinned" --preprocessing fixed
+    read_by_all+=("$pinned")
 else
     say "neither calibration pictures in $pictures nor $pinned is there"
     exit 1
 fi
+make_once "$model" "$(digest_of "${read_by_all[@]}" "$weights")" make_full
 echo "$model"

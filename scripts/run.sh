@@ -8,4 +8,6 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 model=$("$root/scripts/make-model.sh")
 cd "$root" # so that the printed line finds its picture
-exec build/facenetd --model "$model" --listen "$1" --example tests/data/pictures/444.jpg
+example=../shared/data/photos/multiface.jpg
+[ -f "$example" ] || example=tests/data/pictures/444.jpg
+exec build/facenetd --model "$model" --listen "$1" --example "$example"

@@ -18,7 +18,7 @@ run_packages=(
     libopenblas-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev
     libhdf5-dev zlib1g-dev
     libcurl4-openssl-dev
-    gnuplot-nox curl ca-certificates
+    gnuplot-nox curl ca-certificates python3-pip
 )
 check_packages=(
     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck

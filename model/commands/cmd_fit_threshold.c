@@ -86,7 +86,8 @@ static fn_status fit_points(const struct request *request, const struct fn_model
         if (status == FN_OK) status = add_point(&point, points, &n, err);
         if (status == FN_OK) print_point(&point);
     }
-    if (status == FN_OK) status = fn_model_write_points(model, points, n, request->out, err);
+    const struct fn_model_changes changes = {.points = points, .n_points = n};
+    if (status == FN_OK) status = fn_model_write_changed(model, &changes, request->out, err);
     return status;
 }
 

@@ -29,6 +29,7 @@ extern const struct fn_command fn_command_report;
 extern const struct fn_command fn_command_plan;
 extern const struct fn_command fn_command_export;
 extern const struct fn_command fn_command_bin;
+extern const struct fn_command fn_command_add_detector;
 extern const struct fn_command fn_command_fit_threshold;
 extern const struct fn_command fn_command_compare_crops;
 extern const struct fn_command fn_command_crop;

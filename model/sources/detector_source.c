@@ -12,6 +12,7 @@
 
 #include "engine/cleanup.h"
 #include "engine/file.h"
+#include "model/sources/detector_torch.h"
 #include "model/sources/npy_pickle.h"
 
 #define MAX_FILE_SIZE ((size_t)16 << 20)
@@ -23,9 +24,10 @@ static const char *const nets[FN_MTCNN_NETS] = {"pnet", "rnet", "onet"};
 struct origin {
     const char *dir;
     enum fn_mtcnn_net net;
-    struct fn_npy_pickle *pickle; /* NULL: a folder of arrays; owned */
-    uint8_t *bytes;               /* of the pickle, owned */
-    char path[PATH_SIZE];         /* of what was read last, for messages */
+    struct fn_npy_pickle *pickle; /* of det1.npy; NULL for the others; owned */
+    uint8_t *bytes;               /* of the file, owned; NULL: a folder of arrays */
+    size_t size;
+    char path[PATH_SIZE]; /* of what was read last, for messages */
 };
 
 static void origin_done(struct origin *origin) {
@@ -63,9 +65,15 @@ static float element(const struct fn_npy *npy, int64_t index) {
     return value;
 }
 
-static fn_status find_array(struct origin *origin, const char *group, const char *part,
+/* Part "weights", "biases" or "alpha" of a layer; `group` is what the published .npy call it. */
+static fn_status find_array(struct origin *origin, int index, const char *group, const char *part,
                             struct found *ret_found, struct fn_error *err) {
     *ret_found = (struct found){0};
+    if (origin->bytes && !origin->pickle) {
+        fn_status status = fn_detector_torch_find(origin->path, origin->bytes, origin->size, index,
+                                                  part, &ret_found->npy, err);
+        return status == FN_OK ? check_dtype(origin, group, part, &ret_found->npy, err) : status;
+    }
     if (origin->pickle) {
         if (!fn_npy_pickle_find(origin->pickle, group, part, &ret_found->npy))
             return fn_fail(err, FN_BAD_SOURCE, "%s: has no array of floats [%s][%s]", origin->path,
@@ -119,11 +127,11 @@ static fn_status check_finite(const struct origin *origin, const char *group, co
     return FN_OK;
 }
 
-static fn_status read_kernel(struct origin *origin, const char *group,
-                             const struct fn_mtcnn_layer *layer, float *ret_values,
+static fn_status read_kernel(struct origin *origin, int index, const char *group, float *ret_values,
                              struct fn_error *err) {
+    const struct fn_mtcnn_layer *layer = &fn_mtcnn_layers[index];
     struct found found;
-    fn_status status = find_array(origin, group, "weights", &found, err);
+    fn_status status = find_array(origin, index, group, "weights", &found, err);
     if (status == FN_OK && !fits_kernel(&found.npy, layer))
         status = fn_fail(err, FN_BAD_SOURCE,
                          "%s: %s weights are not [%d][%d][%d][%d] or their first three as one",
@@ -138,10 +146,11 @@ static fn_status read_kernel(struct origin *origin, const char *group,
     return status;
 }
 
-static fn_status read_vector(struct origin *origin, const char *group, const char *part, int n,
+static fn_status read_vector(struct origin *origin, int index, const char *group, const char *part,
                              float *ret_values, struct fn_error *err) {
+    int n = fn_mtcnn_layers[index].out_channels;
     struct found found;
-    fn_status status = find_array(origin, group, part, &found, err);
+    fn_status status = find_array(origin, index, group, part, &found, err);
     if (status == FN_OK && (found.npy.rank != 1 || found.npy.shape[0] != n))
         status = fn_fail(err, FN_BAD_SOURCE, "%s: %s %s: expected %d numbers", origin->path, group,
                          part, n);
@@ -165,31 +174,36 @@ static fn_status read_layer(struct origin *origin, int index, struct fn_model_dr
     const struct fn_mtcnn_layer *layer = &fn_mtcnn_layers[index];
     const struct fn_mtcnn_params *params = &draft->detector.layers[index];
     const char *group = strchr(layer->name, '/') + 1;
-    fn_status status = read_kernel(origin, group, layer, writable(draft, params->weights), err);
+    fn_status status = read_kernel(origin, index, group, writable(draft, params->weights), err);
     if (status == FN_OK)
-        status = read_vector(origin, group, "biases", layer->out_channels,
-                             writable(draft, params->bias), err);
+        status = read_vector(origin, index, group, "biases", writable(draft, params->bias), err);
     if (status != FN_OK || !layer->prelu) return status;
     char slopes[32];
     (void)snprintf(slopes, sizeof slopes, "%s%d", origin->net == FN_PNET ? "PReLU" : "prelu",
                    index - fn_mtcnn_first_layer(origin->net) + 1);
-    return read_vector(origin, slopes, "alpha", layer->out_channels, writable(draft, params->alpha),
-                       err);
+    return read_vector(origin, index, slopes, "alpha", writable(draft, params->alpha), err);
+}
+
+static bool exists(struct origin *origin, const char *suffix) {
+    struct fn_error err;
+    return set_path(origin, &err, "%s/%s%s", origin->dir, nets[origin->net], suffix) == FN_OK &&
+           access(origin->path, F_OK) == 0;
 }
 
 static fn_status open_origin(struct origin *origin, struct fn_error *err) {
-    size_t size;
     int number = (int)origin->net + 1;
-    fn_status status = set_path(origin, err, "%s/%s", origin->dir, nets[origin->net]);
-    if (status != FN_OK || access(origin->path, F_OK) == 0) return status;
-    status = set_path(origin, err, "%s/det%d.npy", origin->dir, number);
+    if (exists(origin, "")) return FN_OK;
+    if (exists(origin, ".pt"))
+        return fn_file_read(origin->path, MAX_FILE_SIZE, &origin->bytes, &origin->size, err);
+    fn_status status = set_path(origin, err, "%s/det%d.npy", origin->dir, number);
     if (status == FN_OK && access(origin->path, F_OK) != 0)
-        status = fn_fail(err, FN_IO, "%s: holds neither det%d.npy nor a folder %s", origin->dir,
-                         number, nets[origin->net]);
+        status = fn_fail(err, FN_IO, "%s: holds neither det%d.npy nor %s.pt nor a folder %s",
+                         origin->dir, number, nets[origin->net], nets[origin->net]);
     if (status == FN_OK)
-        status = fn_file_read(origin->path, MAX_FILE_SIZE, &origin->bytes, &size, err);
+        status = fn_file_read(origin->path, MAX_FILE_SIZE, &origin->bytes, &origin->size, err);
     if (status == FN_OK)
-        status = fn_npy_pickle_open(origin->path, origin->bytes, size, &origin->pickle, err);
+        status =
+            fn_npy_pickle_open(origin->path, origin->bytes, origin->size, &origin->pickle, err);
     return status;
 }
 

@@ -4,7 +4,8 @@
  *
  * A folder with either det1.npy, det2.npy and det3.npy, as davidsandberg/facenet carries them, or
  * pnet/, rnet/ and onet/ with the same arrays one by one (conv1_weights.npy, conv1_biases.npy,
- * PReLU1_alpha.npy, ...). Kernels there are [x][y][in][out]; fully-connected ones [x, y, in][out].
+ * PReLU1_alpha.npy, ...), or pnet.pt, rnet.pt and onet.pt, as facenet-pytorch carries them. Kernels
+ * of the first two are [x][y][in][out]; fully-connected ones [x, y, in][out].
  */
 #ifndef FN_DETECTOR_SOURCE_H
 #define FN_DETECTOR_SOURCE_H

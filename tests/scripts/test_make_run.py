@@ -55,7 +55,7 @@ class Run:
         self.process = subprocess.Popen(
             ["make", "run", f"LISTEN=127.0.0.1:{port}"],
             cwd=checkout,
-            env={**clean, "FACENET_WEIGHTS_URL": dead},
+            env={**clean, "FACENET_WEIGHTS_URL": dead, "PIP_NO_INDEX": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

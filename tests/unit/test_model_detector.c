@@ -187,7 +187,8 @@ static void operating_points_are_replaced_and_the_id_stays(void **state) {
                                                   .true_accepts = 0,
                                                   .pairs = 300,
                                                   .low_confidence = true}};
-    assert_ok(fn_model_write_points(model, points, 2, temporary_path("fitted"), &err), err);
+    const struct fn_model_changes two = {.points = points, .n_points = 2};
+    assert_ok(fn_model_write_changed(model, &two, temporary_path("fitted"), &err), err);
     assert_ok(fn_model_open(temporary_path("fitted"), &fitted, &err), err);
     assert_string_equal(fitted->id, model->id);
     assert_string_equal(fitted->crop, model->crop);
@@ -202,9 +203,33 @@ static void operating_points_are_replaced_and_the_id_stays(void **state) {
         assert_true(a->value_high == b->value_high && a->true_accepts == b->true_accepts);
         assert_true(a->pairs == b->pairs && a->low_confidence == b->low_confidence);
     }
-    assert_ok(fn_model_write_points(fitted, NULL, 0, temporary_path("fitted"), &err), err);
+    const struct fn_model_changes none = {.points = points, .n_points = 0};
+    assert_ok(fn_model_write_changed(fitted, &none, temporary_path("fitted"), &err), err);
     fn_model_close(fitted);
     fn_model_close(model);
+}
+
+static void a_detector_is_added_to_a_finished_model(void **state) {
+    (void)state;
+    struct fn_model *with = write_and_open("with"), *given = NULL;
+    draft->has_detector = false;
+    struct fn_model *without = write_and_open("without");
+    draft->has_detector = true;
+    struct fn_error err;
+    const struct fn_model_changes changes = {.detector = &draft->detector, .crop = "mtcnn-m32-160"};
+    assert_ok(fn_model_write_changed(without, &changes, temporary_path("given"), &err), err);
+    assert_ok(fn_model_open(temporary_path("given"), &given, &err), err);
+    assert_string_equal(given->id, with->id);
+    assert_string_equal(given->crop, "mtcnn-m32-160");
+    assert_string_equal(given->golden_embedding, with->golden_embedding);
+    /* Again, over the one that is there. */
+    assert_ok(fn_model_write_changed(with, &changes, temporary_path("again"), &err), err);
+    fn_model_close(given);
+    assert_ok(fn_model_open(temporary_path("again"), &given, &err), err);
+    assert_string_equal(given->id, with->id);
+    fn_model_close(given);
+    fn_model_close(with);
+    fn_model_close(without);
 }
 
 int main(void) {
@@ -212,6 +237,7 @@ int main(void) {
         cmocka_unit_test(a_detector_comes_back_as_it_was_written),
         cmocka_unit_test(the_detector_counts_for_the_models_id),
         cmocka_unit_test(a_detector_that_is_not_whole_is_refused),
+        cmocka_unit_test(a_detector_is_added_to_a_finished_model),
         cmocka_unit_test(operating_points_are_replaced_and_the_id_stays),
     };
     return cmocka_run_group_tests(tests, make_draft, free_draft);
