@@ -177,13 +177,15 @@ C_FORMAT := $(C_SRC) $(C_HDR) $(wildcard kernels/*.cl)
 SHELL_SRC := $(wildcard scripts/*.sh) .ci/run
 TIDIED   := $(C_SRC:%=build/lint/%.tidy)
 
-.PHONY: lint format lint-format lint-tidy lint-cppcheck lint-shell lint-layers lint-python
-lint: lint-format lint-layers lint-shell lint-python lint-cppcheck lint-tidy ## all static checks
+.PHONY: lint format lint-format lint-tidy lint-cppcheck lint-shell lint-layers lint-python lint-symbols
+lint: lint-format lint-layers lint-symbols lint-shell lint-python lint-cppcheck lint-tidy ## all static checks
 
 lint-format:
 	$(Q)clang-format --dry-run -Werror $(C_FORMAT)
 lint-layers:
 	$(Q)scripts/lint-layers.py
+lint-symbols: $(BUILD)/libengine.a $(BUILD)/libmodel.a $(BUILD)/libdaemon.a
+	$(Q)scripts/lint-symbols.sh $^
 lint-shell:
 	$(Q)shellcheck $(SHELL_SRC)
 lint-python: $(VENV)/.made

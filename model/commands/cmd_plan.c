@@ -7,7 +7,7 @@
 
 #include "engine/cleanup.h"
 #include "model/commands/command.h"
-#include "model/plan/plan.h"
+#include "model/plan/board_plan.h"
 
 FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 
@@ -74,9 +74,9 @@ static fn_status take_board(const struct request *request, struct fn_board *ret,
                    request->fabric);
 }
 
-static fn_status take_wish(const struct request *request, struct fn_plan_wish *ret,
+static fn_status take_wish(const struct request *request, struct fn_board_plan_wish *ret,
                            struct fn_error *err) {
-    *ret = (struct fn_plan_wish){.batches = {1, 4, 8, 16}, .n_batches = 4};
+    *ret = (struct fn_board_plan_wish){.batches = {1, 4, 8, 16}, .n_batches = 4};
     double launch_us = 10;
     fn_status status = take("--launch-us", &request->launch, 0, 1e6, &launch_us, err);
     if (status == FN_OK) status = take_whole("--vec", &request->vec, 256, &ret->vec, err);
@@ -85,8 +85,9 @@ static fn_status take_wish(const struct request *request, struct fn_plan_wish *r
     if (!ret->vec != !ret->lane)
         return fn_fail(err, FN_USAGE, "--vec and --lane; expected both or neither");
     ret->launch = launch_us / 1e6;
-    if (request->batches.n > FN_PLAN_MAX_BATCHES)
-        return fn_fail(err, FN_USAGE, "--batch takes at most %d numbers", FN_PLAN_MAX_BATCHES);
+    if (request->batches.n > FN_BOARD_PLAN_MAX_BATCHES)
+        return fn_fail(err, FN_USAGE, "--batch takes at most %d numbers",
+                       FN_BOARD_PLAN_MAX_BATCHES);
     if (request->batches.n) ret->n_batches = (int)request->batches.n;
     for (size_t i = 0; i < request->batches.n; i++) {
         const struct fn_values one = {{request->batches.value[i]}, 1};
@@ -96,16 +97,16 @@ static fn_status take_wish(const struct request *request, struct fn_plan_wish *r
     return FN_OK;
 }
 
-static fn_status plan_and_print(const struct fn_model *model, const struct fn_plan_wish *wish,
+static fn_status plan_and_print(const struct fn_model *model, const struct fn_board_plan_wish *wish,
                                 const char *plot, bool every_layer, bool json,
                                 struct fn_error *err) {
-    FN_CLEANUP_FREE struct fn_plan *plan = malloc(sizeof *plan);
+    FN_CLEANUP_FREE struct fn_board_plan *plan = malloc(sizeof *plan);
     if (!plan) return fn_fail(err, FN_NO_MEMORY, "no memory for the plan");
-    fn_status status = fn_plan_make(model->id, &model->network, wish, plan, err);
-    if (status == FN_OK && plot) status = fn_plan_plot(plot, plan, err);
+    fn_status status = fn_board_plan_make(model->id, &model->network, wish, plan, err);
+    if (status == FN_OK && plot) status = fn_board_plan_plot(plot, plan, err);
     if (status != FN_OK) return status;
-    if (json) return fn_plan_print_json(stdout, plan, err);
-    fn_plan_print(stdout, plan, every_layer);
+    if (json) return fn_board_plan_print_json(stdout, plan, err);
+    fn_board_plan_print(stdout, plan, every_layer);
     return FN_OK;
 }
 
@@ -154,7 +155,7 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
     const struct fn_args args = {"MODEL", &path, options, sizeof options / sizeof options[0]};
     fn_status status = fn_command_parse(command, &args, argc, argv, &done, err);
     if (status != FN_OK || done) return status;
-    struct fn_plan_wish wish;
+    struct fn_board_plan_wish wish;
     status = take_wish(&asked, &wish, err);
     if (status == FN_OK && all && (asked.board || json || every_layer || asked.plot))
         status =
@@ -164,7 +165,7 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
     FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
     status = fn_model_open(path, &model, err);
     if (status != FN_OK) return status;
-    if (all) return fn_plan_print_boards(stdout, model->id, &model->network, &wish, err);
+    if (all) return fn_board_plan_print_boards(stdout, model->id, &model->network, &wish, err);
     return plan_and_print(model, &wish, asked.plot, every_layer, json, err);
 }
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * plan_print.c -- a plan as text and as JSON. Every figure is called predicted. */
+ * board_plan_print.c -- a plan as text and as JSON. Every figure is called predicted. */
 #include <jansson.h>
 #include <stdlib.h>
 
 #include "engine/cleanup.h"
-#include "model/plan/plan.h"
+#include "model/plan/board_plan.h"
 
 FN_DEFINE_CLEANUP(json_t *, json_decref)
 
 static const char *const memory_names[] = {"BRAM36", "M20K", "M10K"};
 
-static double rate_of(const struct fn_plan *plan, int batch, struct fn_cost *ret_cost) {
+static double rate_of(const struct fn_board_plan *plan, int batch, struct fn_cost *ret_cost) {
     fn_array_total(&plan->array, plan->works, plan->n_works, batch, ret_cost);
     return batch / ret_cost->seconds;
 }
@@ -25,7 +25,7 @@ static const char *kind_of(const struct fn_work *work) {
     return work->out_height * 3 < work->in_height * 2 ? "3x3 stride 2" : "3x3";
 }
 
-static void print_kinds(FILE *to, const struct fn_plan *plan, int batch) {
+static void print_kinds(FILE *to, const struct fn_board_plan *plan, int batch) {
     static const char *const kinds[] = {
         "3x3", "1x1", "3x3 stride 2", "1x7, 7x1, 1x3, 3x1", "pooling", "Bottleneck"};
     struct fn_cost all;
@@ -48,7 +48,7 @@ static void print_kinds(FILE *to, const struct fn_plan *plan, int batch) {
     }
 }
 
-static void print_layers(FILE *to, const struct fn_plan *plan, int batch) {
+static void print_layers(FILE *to, const struct fn_board_plan *plan, int batch) {
     (void)fprintf(to, "\nlayer by layer, batch %d\n%12s %8s %10s  %s\n", batch, "clocks", "used",
                   "kB", "layer");
     for (int i = 0; i < plan->n_works; i++) {
@@ -59,7 +59,7 @@ static void print_layers(FILE *to, const struct fn_plan *plan, int batch) {
     }
 }
 
-void fn_plan_print(FILE *to, const struct fn_plan *plan, bool every_layer) {
+void fn_board_plan_print(FILE *to, const struct fn_board_plan *plan, bool every_layer) {
     const struct fn_board *board = &plan->board;
     const struct fn_array *array = &plan->array;
     int largest = plan->batches[plan->n_batches - 1];
@@ -90,7 +90,7 @@ static json_t *cost_json(const struct fn_cost *cost) {
                      "milliseconds", 1e3 * cost->seconds, "utilisation", cost->utilisation);
 }
 
-static json_t *batches_json(const struct fn_plan *plan) {
+static json_t *batches_json(const struct fn_board_plan *plan) {
     json_t *list = json_array();
     for (int i = 0; i < plan->n_batches; i++) {
         struct fn_cost cost;
@@ -103,7 +103,7 @@ static json_t *batches_json(const struct fn_plan *plan) {
     return list;
 }
 
-static json_t *layers_json(const struct fn_plan *plan) {
+static json_t *layers_json(const struct fn_board_plan *plan) {
     json_t *list = json_array();
     for (int i = 0; i < plan->n_works; i++) {
         const struct fn_work *work = &plan->works[i];
@@ -117,7 +117,8 @@ static json_t *layers_json(const struct fn_plan *plan) {
     return list;
 }
 
-fn_status fn_plan_print_json(FILE *to, const struct fn_plan *plan, struct fn_error *err) {
+fn_status fn_board_plan_print_json(FILE *to, const struct fn_board_plan *plan,
+                                   struct fn_error *err) {
     const struct fn_board *board = &plan->board;
     const struct fn_array *array = &plan->array;
     FN_CLEANUP(json_decref)
@@ -139,9 +140,9 @@ fn_status fn_plan_print_json(FILE *to, const struct fn_plan *plan, struct fn_err
     return FN_OK;
 }
 
-fn_status fn_plan_print_boards(FILE *to, const char *model, const struct fn_network *network,
-                               const struct fn_plan_wish *wish, struct fn_error *err) {
-    FN_CLEANUP_FREE struct fn_plan *plan = malloc(sizeof *plan);
+fn_status fn_board_plan_print_boards(FILE *to, const char *model, const struct fn_network *network,
+                                     const struct fn_board_plan_wish *wish, struct fn_error *err) {
+    FN_CLEANUP_FREE struct fn_board_plan *plan = malloc(sizeof *plan);
     if (!plan) return fn_fail(err, FN_NO_MEMORY, "no memory for the plan");
     int batch = wish->batches[wish->n_batches - 1];
     (void)fprintf(to,
@@ -150,9 +151,9 @@ fn_status fn_plan_print_boards(FILE *to, const char *model, const struct fn_netw
                   model, batch, "board", "part", "MHz", "array", "DSP", "memory", "pictures/s",
                   "utilisation");
     for (int i = 0; i < fn_n_boards; i++) {
-        struct fn_plan_wish one = *wish;
+        struct fn_board_plan_wish one = *wish;
         one.board = fn_boards[i];
-        fn_status status = fn_plan_make(model, network, &one, plan, err);
+        fn_status status = fn_board_plan_make(model, network, &one, plan, err);
         if (status != FN_OK) return status;
         struct fn_cost cost;
         double rate = rate_of(plan, batch, &cost);

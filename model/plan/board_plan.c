@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * plan.c -- see plan.h. */
-#include "model/plan/plan.h"
+ * board_plan.c -- see board_plan.h. */
+#include "model/plan/board_plan.h"
 
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 /* Our array starts a window right after the one before it (kernels/rtl/fn_array.v), so that a block
  * costs its products and nothing else. */
-static struct fn_array base_array(const struct fn_plan_wish *wish) {
+static struct fn_array base_array(const struct fn_board_plan_wish *wish) {
     return (struct fn_array){.vec = wish->vec,
                              .lane = wish->lane,
                              .pixels = 1,
@@ -20,7 +20,7 @@ static struct fn_array base_array(const struct fn_plan_wish *wish) {
                              .launch = wish->launch};
 }
 
-static fn_status check_fit(const struct fn_plan *plan, struct fn_error *err) {
+static fn_status check_fit(const struct fn_board_plan *plan, struct fn_error *err) {
     const struct fn_board *board = &plan->board;
     int dsp = fn_board_dsp(board->fabric, &plan->array);
     int ram = fn_board_ram(board->fabric, &plan->array, plan->works, plan->n_works);
@@ -31,9 +31,11 @@ static fn_status check_fit(const struct fn_plan *plan, struct fn_error *err) {
                    board->ram);
 }
 
-fn_status fn_plan_make(const char *model, const struct fn_network *network,
-                       const struct fn_plan_wish *wish, struct fn_plan *ret, struct fn_error *err) {
-    struct fn_plan plan = {.model = model, .board = wish->board, .n_batches = wish->n_batches};
+fn_status fn_board_plan_make(const char *model, const struct fn_network *network,
+                             const struct fn_board_plan_wish *wish, struct fn_board_plan *ret,
+                             struct fn_error *err) {
+    struct fn_board_plan plan = {
+        .model = model, .board = wish->board, .n_batches = wish->n_batches};
     memcpy(plan.batches, wish->batches, sizeof plan.batches);
     plan.n_works = fn_work_of_network(network, plan.works);
     plan.array = base_array(wish);

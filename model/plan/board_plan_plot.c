@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * plan_plot.c -- a plan as a picture: the roofline with every layer on it, and how much of the
- * array each layer uses. */
+ * board_plan_plot.c -- a plan as a picture: the roofline with every layer on it, and how much of
+ * the array each layer uses. */
 #include "model/gnuplot.h"
-#include "model/plan/plan.h"
+#include "model/plan/board_plan.h"
 
 /* One row a layer with products: operations a byte, GOP/s, utilisation, share of the time. */
-static void write_layers(const struct fn_gnuplot *plot, const struct fn_plan *plan, int batch) {
+static void write_layers(const struct fn_gnuplot *plot, const struct fn_board_plan *plan,
+                         int batch) {
     (void)fputs("$layers << EOD\n", plot->script);
     for (int i = 0, n = 0; i < plan->n_works; i++) {
         struct fn_cost cost;
@@ -19,7 +20,8 @@ static void write_layers(const struct fn_gnuplot *plot, const struct fn_plan *pl
     (void)fputs("EOD\n", plot->script);
 }
 
-fn_status fn_plan_plot(const char *path, const struct fn_plan *plan, struct fn_error *err) {
+fn_status fn_board_plan_plot(const char *path, const struct fn_board_plan *plan,
+                             struct fn_error *err) {
     struct fn_gnuplot plot;
     int batch = plan->batches[plan->n_batches - 1];
     double peak = 2 * fn_array_products(&plan->array) * plan->array.hertz / 1e9;
