@@ -191,6 +191,8 @@ lint-shell:
 lint-python: $(VENV)/.made
 	$(Q)$(VENV)/bin/ruff check --quiet .
 	$(Q)$(VENV)/bin/ruff format --quiet --check .
+	$(Q)$(VENV)/bin/mypy --cache-dir build/lint/mypy --no-error-summary \
+	    --config-file clients/python/pyproject.toml clients/python/src
 # memleak does not know the cleanup attribute; LeakSanitizer does.
 lint-cppcheck:
 	@mkdir -p build/lint/cppcheck

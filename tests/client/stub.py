@@ -88,6 +88,14 @@ def endless(connection):
         connection.sendall(b"10000\r\n" + b"[" * 65536 + b"\r\n")
 
 
+def drip(connection):
+    """A byte now and then: no read ever waits long."""
+    connection.sendall(b"HTTP/1.1 200 Stub\r\nContent-Length: 100000\r\n\r\n")
+    while True:
+        connection.sendall(b" ")
+        time.sleep(0.05)
+
+
 def garbage(connection):
     connection.sendall(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
     return False
