@@ -215,8 +215,16 @@ format: $(VENV)/.made ## format C, OpenCL C and Python in place
 # For a package: DESTDIR=tree PREFIX=/usr. A configuration that is there already is kept.
 SHARE := $(DESTDIR)$(PREFIX)/share
 EXAMPLES := $(wildcard config/*) systemd/fpga.conf
-.PHONY: install deb
-install: all ## install programs, units, thin model and documentation under DESTDIR and PREFIX
+$(BUILD)/man/facenetd.conf.5: docs/configuration.md scripts/man-pages.sh
+	@mkdir -p $(@D)
+	$(Q)scripts/man-pages.sh conf $< > $@
+$(BUILD)/man/facenet-model.1: $(BUILD)/facenet-model scripts/man-pages.sh
+	@mkdir -p $(@D)
+	$(Q)scripts/man-pages.sh model $< > $@
+
+.PHONY: install deb man
+man: $(BUILD)/man/facenetd.conf.5 $(BUILD)/man/facenet-model.1 ## write the manual pages that are generated
+install: all man ## install programs, units, thin model and documentation under DESTDIR and PREFIX
 	install -D -m 755 $(BUILD)/facenetd $(DESTDIR)$(PREFIX)/bin/facenetd
 	install -D -m 755 $(BUILD)/facenet-model $(DESTDIR)$(PREFIX)/bin/facenet-model
 	install -D -m 644 models/thin-512.safetensors $(SHARE)/facenetd/thin-512.safetensors
@@ -227,7 +235,8 @@ install: all ## install programs, units, thin model and documentation under DEST
 	[ -e $(DESTDIR)$(SYSCONFDIR)/facenetd/facenetd.conf ] || \
 	    install -m 644 config/facenetd.conf $(DESTDIR)$(SYSCONFDIR)/facenetd/facenetd.conf
 	install -D -m 644 docs/man/facenetd.8 $(SHARE)/man/man8/facenetd.8
-	install -D -m 644 docs/man/facenet-model.1 $(SHARE)/man/man1/facenet-model.1
+	install -D -m 644 $(BUILD)/man/facenet-model.1 $(SHARE)/man/man1/facenet-model.1
+	install -D -m 644 $(BUILD)/man/facenetd.conf.5 $(SHARE)/man/man5/facenetd.conf.5
 	install -d $(SHARE)/doc/facenetd/examples
 	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) $(SHARE)/doc/facenetd
 	install -m 644 $(EXAMPLES) $(SHARE)/doc/facenetd/examples

@@ -4,7 +4,6 @@ many threads. What it does with a server's misbehaviour is in test_command.py, t
 that is made of it."""
 
 import ctypes
-import pathlib
 import platform
 import re
 import shutil
@@ -154,10 +153,37 @@ def test_many_threads_share_one_client_on_a_socket(start, faces, tmp_path):
     assert said == "4 threads, 20 answers, 0 wrong\n"
 
 
-@pytest.mark.parametrize(
-    "page", sorted(ROOT.glob("**/man/*.[1-9]")), ids=lambda path: pathlib.Path(path).name
-)
-def test_manual_pages_are_well_formed(page):
+@plain
+def test_manual_pages_are_well_formed():
     if not shutil.which("mandoc"):
         pytest.skip("no mandoc")
-    assert run("mandoc", "-T", "lint", "-W", "warning", page) == ""
+    run("make", "-s", "man", cwd=ROOT)
+    pages = [*ROOT.glob("docs/man/*"), *ROOT.glob("clients/*/man/*"), *BUILD.glob("man/*")]
+    names = {page.name for page in pages}
+    assert {"facenet.1", "facenet_client.3", "facenetd.8"} < names
+    assert {"facenet-model.1", "facenetd.conf.5"} < names
+    for page in pages:
+        done = subprocess.run(
+            ["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, check=False
+        )
+        said = [line for line in done.stdout.decode().splitlines() if "missing date" not in line]
+        assert not said, said
+
+
+@plain
+def test_generated_pages_know_every_key_and_command():
+    """What was said once, in docs/configuration.md and by the program, has arrived."""
+    run("make", "-s", "man", cwd=ROOT)
+    conf = run("mandoc", "-T", "ascii", BUILD / "man/facenetd.conf.5")
+    conf = re.sub(r".\x08", "", conf)
+    table = (ROOT / "docs/configuration.md").read_text().split("| flag |")[0]
+    keys = re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)
+    assert len(keys) > 25 and [key for key in keys if key not in conf.split()] == []
+    page = re.sub(r".\x08", "", run("mandoc", "-T", "ascii", BUILD / "man/facenet-model.1"))
+    commands = re.findall(r"^  ([a-z-]+) ", run(BUILD / "facenet-model", "help"), re.MULTILINE)
+    assert len(commands) > 5
+    for command in commands:
+        options = re.findall(r"^  (-[\w-]+)", run(BUILD / "facenet-model", command, "--help"),
+                             re.MULTILINE)  # fmt: skip
+        assert re.search(rf"^ +{command} ", page, re.MULTILINE), command
+        assert [option for option in options if option not in page] == []
