@@ -40,11 +40,12 @@ cat /proc/$(cat pid)/net/dev >net
 find /var/cache/facenetd/ -name '*.so' >built
 systemd-analyze security facenetd.service --no-pager >security
 while [ ! -e restarted ]; do
-    curl -sS -o /dev/null -w '%{http_code}\\n' localhost:8080/readyz
+    curl -sS -F img=@/opt/face.jpg -o /dev/null -w '%{http_code}\\n' localhost:8080/embed
 done >during-restarts 2>&1 &
 for i in 1 2 3; do systemctl restart facenetd.service; done
 touch restarted
 wait
+systemctl reset-failed facenetd.service
 kill -STOP $(systemctl show facenetd -p MainPID --value)
 for i in $(seq 100); do
     sleep 0.2
@@ -134,8 +135,10 @@ curl -sS --unix-socket /run/f.sock -F img=@/opt/face.jpg http://localhost/embed
 kill $!
 wait $!
 """
-    enter = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={tree}/proc", "chroot", tree]
-    answer = json.loads(run(*enter, "sh", "-c", script, timeout=300))
+    # pocl looks for the processors in /proc and /sys; the mounts end with the namespace.
+    enter = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={tree}/proc", "sh", "-c"]
+    enter += ['mount --bind /sys "$0/sys" && exec chroot "$0" sh -c "$1"', tree]
+    answer = json.loads(run(*enter, script, timeout=300))
     assert len(answer["faces"]) == 1 and len(answer["faces"][0]["embedding"]) == 512
     info = "/usr/share/facenetd/thin-512.safetensors"
     assert answer["model"] in run("chroot", tree, "facenet-model", "info", info)
@@ -175,7 +178,7 @@ def test_the_sandbox_is_on(proof):
 
 def test_restarts_fail_no_request(proof):
     answers = (proof / "during-restarts").read_text().split()
-    assert len(answers) > 10 and set(answers) == {"200"}, set(answers)
+    assert len(answers) >= 3 and set(answers) == {"200"}, set(answers)
 
 
 def test_a_daemon_that_stands_still_is_replaced(proof):
