@@ -101,6 +101,9 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBS)
 
 # Stand-ins that misbehave, linked into a test or preloaded into a program.
 $(BUILD)/tests/test_device_faults: $(BUILD)/tests/faults/cl_shim.o
+$(BUILD)/tests/test_memory_faults: $(BUILD)/tests/faults/memory_wrap.o
+$(BUILD)/tests/test_memory_faults: FN_LDFLAGS += \
+    $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)
 SHIMS := $(patsubst tests/faults/%.c,$(BUILD)/shims/%.so,$(wildcard tests/faults/*_shim.c))
 $(BUILD)/shims/%.so: tests/faults/%.c tests/faults/cl_shim.h
 	@mkdir -p $(@D)

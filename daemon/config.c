@@ -159,6 +159,11 @@ static fn_status apply_member(struct fn_config *config, const char *name, const 
     return fn_fail(err, FN_USAGE, "unknown key");
 }
 
+/* The administrator's fault, but for one thing. */
+static fn_status blame(const struct fn_error *detail) {
+    return detail->status == FN_NO_MEMORY ? FN_NO_MEMORY : FN_USAGE;
+}
+
 fn_status fn_config_apply(struct fn_config *config, const char *name, const char *text, size_t size,
                           struct fn_error *err) {
     FN_CLEANUP(fn_json_free) json_t *object = NULL;
@@ -166,10 +171,10 @@ fn_status fn_config_apply(struct fn_config *config, const char *name, const char
     const char *key;
     json_t *value;
     if (fn_json_parse(text, size, &object, &detail) != FN_OK)
-        return fn_fail(err, FN_USAGE, "%s: %s", name, detail.text);
+        return fn_fail(err, blame(&detail), "%s: %s", name, detail.text);
     json_object_foreach(object, key, value) {
         if (apply_member(config, key, value, &detail) != FN_OK)
-            return fn_fail(err, FN_USAGE, "%s: line %d: \"%.40s\": %s", name,
+            return fn_fail(err, blame(&detail), "%s: line %d: \"%.40s\": %s", name,
                            fn_json_line_of(text, size, key), key, detail.text);
     }
     return FN_OK;

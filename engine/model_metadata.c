@@ -52,11 +52,24 @@ static const char *need(const struct fn_model *model, const char *file_name, con
     return value;
 }
 
+/* The JSON in a metadata string, to be released; NULL when it is not JSON. */
+static fn_status parse(const char *file_name, const char *text, json_t **ret_value,
+                       struct fn_error *err) {
+    json_error_t problem;
+    json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, &problem);
+    if (!value && !problem.text[0]) /* the one failure that jansson has no words for */
+        return fn_fail(err, FN_NO_MEMORY, "%s: no memory for the metadata", file_name);
+    *ret_value = value;
+    return FN_OK;
+}
+
 static fn_status read_frac_bits(struct fn_model *model, const char *file_name,
                                 struct fn_error *err) {
     const char *text = need(model, file_name, "activation_frac_bits", err);
     if (!text) return FN_BAD_MODEL;
-    FN_CLEANUP(json_decref) json_t *bits = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    FN_CLEANUP(json_decref) json_t *bits = NULL;
+    fn_status status = parse(file_name, text, &bits, err);
+    if (status != FN_OK) return status;
     if (!json_is_object(bits) || json_object_size(bits) != (size_t)model->network.n_tensors)
         return fn_fail(err, FN_BAD_MODEL,
                        "%s: activation_frac_bits has %zu entries, expected an object of %d",
@@ -176,7 +189,9 @@ static bool read_point(json_t *value, struct fn_operating_point *ret_point) {
 static fn_status read_points(struct fn_model *model, const char *file_name, struct fn_error *err) {
     const char *text = need(model, file_name, "operating_points", err);
     if (!text) return FN_BAD_MODEL;
-    FN_CLEANUP(json_decref) json_t *points = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    FN_CLEANUP(json_decref) json_t *points = NULL;
+    fn_status status = parse(file_name, text, &points, err);
+    if (status != FN_OK) return status;
     if (!json_is_array(points) || json_array_size(points) > FN_MAX_OPERATING_POINTS)
         return fn_fail(err, FN_BAD_MODEL, "%s: operating_points is not a list of at most %d",
                        file_name, FN_MAX_OPERATING_POINTS);

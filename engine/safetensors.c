@@ -204,6 +204,8 @@ static fn_status open_bytes(const char *where, uint8_t *bytes, size_t size,
     json_error_t problem;
     file->header = json_loadb((const char *)bytes + PREFIX_SIZE, (size_t)length,
                               JSON_REJECT_DUPLICATES, &problem);
+    if (!file->header && !problem.text[0]) /* the one failure that jansson has no words for */
+        return fn_fail(err, FN_NO_MEMORY, "%s: no memory for the header", where);
     if (!file->header)
         return fn_fail(err, FN_BAD_MODEL, "%s: header is not JSON: %s at byte %d", where,
                        problem.text, problem.position);

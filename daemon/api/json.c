@@ -47,6 +47,8 @@ fn_status fn_json_parse_any(const char *text, size_t size, json_t **ret_value,
     json_error_t error;
     json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!value) {
+        /* The one failure that jansson has no words for. */
+        if (!error.text[0]) return fn_fail(err, FN_NO_MEMORY, "no memory for a JSON text");
         /* jansson quotes what it stumbled over; a client's bytes do not belong into our text. */
         char *near = strstr(error.text, " near '");
         if (near) *near = '\0';
