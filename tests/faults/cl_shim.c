@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,15 @@ static const char *recorded[MAX_RECORDED];     /* guarded by lock */
 static int n_calls;                            /* guarded by lock */
 static struct timespec seen = {.tv_nsec = -1}; /* of the plan's file; guarded by lock */
 static struct timespec written;                /* when the batch was; one thread at a time */
-static size_t picture_size;                    /* bytes read for one */
+/* Batches that were computed while a cost was in force; one thread at a time, as for the device. */
+static struct answer {
+    uint64_t digest; /* of what was written */
+    size_t written_size, size;
+    unsigned char *bytes; /* what was read then; NULL: not yet */
+} answers[64];
+static struct answer *answer; /* of the batch under way; NULL: computed and forgotten */
+
+static size_t picture_size; /* bytes read for one */
 
 static void read_plan(const char *line) {
     static const char *const actions[] = {"", "error", "skip", "flip", "hang", "slow", "cost"};
@@ -127,6 +136,35 @@ static enum action meet(const char *name, cl_int *ret_code) {
     if (action == HANG) hang(version);
     if (action == SLOW) sleep_us(number);
     return action;
+}
+
+static bool has_cost(void) {
+    pthread_mutex_lock(&lock);
+    bool costs = plan.action == COST;
+    pthread_mutex_unlock(&lock);
+    return costs;
+}
+
+/* The place of a batch among the answers; NULL when all are taken by others. */
+static struct answer *find_answer(const void *bytes, size_t size) {
+    uint64_t digest = size, word;
+    for (size_t i = 0; i + sizeof word <= size; i += sizeof word) {
+        memcpy(&word, (const char *)bytes + i, sizeof word);
+        digest = (digest ^ word) * 0x9e3779b97f4a7c15u;
+        digest ^= digest >> 29;
+    }
+    for (int i = 0; i < 64; i++) {
+        struct answer *a = &answers[i];
+        if (a->bytes && a->digest == digest && a->written_size == size) return a;
+        if (a->bytes) continue;
+        *a = (struct answer){.digest = digest, .written_size = size};
+        return a;
+    }
+    return NULL;
+}
+
+static bool is_remembered(void) {
+    return answer && answer->bytes && has_cost();
 }
 
 /* The rest of what the batch since the last write costs. The first read of all is the self-test's,
@@ -233,11 +271,6 @@ STATUS_CALL(clEnqueueFillBuffer,
             (cl_command_queue queue, cl_mem buffer, const void *pattern, size_t pattern_size,
              size_t offset, size_t size, cl_uint n, const cl_event *wait, cl_event *event),
             (queue, buffer, pattern, pattern_size, offset, size, n, wait, event))
-STATUS_CALL(clEnqueueNDRangeKernel,
-            (cl_command_queue queue, cl_kernel kernel, cl_uint dim, const size_t *offset,
-             const size_t *global, const size_t *local, cl_uint n, const cl_event *wait,
-             cl_event *event),
-            (queue, kernel, dim, offset, global, local, n, wait, event))
 STATUS_CALL(clFinish, (cl_command_queue queue), (queue))
 STATUS_CALL(clWaitForEvents, (cl_uint n, const cl_event *events), (n, events))
 STATUS_CALL(clGetEventProfilingInfo,
@@ -258,7 +291,18 @@ cl_int clEnqueueWriteBuffer(cl_command_queue queue, cl_mem buffer, cl_bool block
     enum action action = meet("clEnqueueWriteBuffer", &code);
     (void)clock_gettime(CLOCK_MONOTONIC, &written);
     if (action == FAIL || action == SKIP) return code;
+    answer = has_cost() ? find_answer(bytes, size) : NULL;
     return real(queue, buffer, blocking, offset, size, bytes, n, wait, event);
+}
+
+cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dim,
+                              const size_t *offset, const size_t *global, const size_t *local,
+                              cl_uint n, const cl_event *wait, cl_event *event) {
+    cl_int code;
+    LOAD(clEnqueueNDRangeKernel)
+    enum action action = meet("clEnqueueNDRangeKernel", &code);
+    if (action == FAIL || action == SKIP || is_remembered()) return code;
+    return real(queue, kernel, dim, offset, global, local, n, wait, event);
 }
 
 cl_int clEnqueueReadBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking, size_t offset,
@@ -268,7 +312,14 @@ cl_int clEnqueueReadBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocki
     LOAD(clEnqueueReadBuffer)
     enum action action = meet("clEnqueueReadBuffer", &code);
     if (action == FAIL || action == SKIP) return code;
-    code = real(queue, buffer, blocking, offset, size, bytes, n, wait, event);
+    if (is_remembered() && answer->size == size)
+        memcpy(bytes, answer->bytes, size);
+    else
+        code = real(queue, buffer, blocking, offset, size, bytes, n, wait, event);
+    if (answer && !answer->bytes && code == CL_SUCCESS && (answer->bytes = malloc(size))) {
+        answer->size = size;
+        memcpy(answer->bytes, bytes, size);
+    }
     if (action == FLIP && code == CL_SUCCESS) ((unsigned char *)bytes)[size / 2] ^= 0x10;
     if (picture_size == 0) picture_size = size;
     if (action == COST) pay_cost(size);

@@ -13,7 +13,9 @@
  *           hang            do nothing until the plan changes
  *           slow US         wait first
  *           cost US EACH    for clEnqueueReadBuffer: from the write of the batch on, take US and
- *                           EACH a picture, so that a device has a known capacity */
+ *                           EACH a picture, so that a device has a known capacity. A batch that was
+ *                           computed before is not computed again: its answer is remembered, and
+ *                           the processor is left to whoever measures */
 #ifndef FN_TESTS_CL_SHIM_H
 #define FN_TESTS_CL_SHIM_H
 

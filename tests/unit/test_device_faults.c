@@ -31,7 +31,7 @@ static int n_sites, n_tested;            /* n_tested: those before the self-test
 static fn_status live(float ret_embeddings[BATCH][TINY_EMBEDDING], int *ret_tested,
                       struct fn_error *err) {
     const struct fn_engine_options options = {
-        .device = "", .cache_dir = cache_dir, .max_batch = BATCH};
+        .device = "", .cache_dir = cache_dir[0] ? cache_dir : NULL, .max_batch = BATCH};
     struct fn_engine *engine = NULL;
     fn_status status = fn_engine_open(model, &options, &engine, err);
     if (status == FN_OK) status = fn_engine_self_test(engine, err);
@@ -104,21 +104,21 @@ static bool is_right(float embeddings[BATCH][TINY_EMBEDDING]) {
     return memcmp(ours, right, sizeof expected) == 0;
 }
 
-/* One life with one disturbance; returns its status. */
-static fn_status disturb(int site, const char *action) {
+/* One life disturbed by `plan`, which concerns call `site`; returns its status. */
+static fn_status disturb(int site, const char *plan) {
     float embeddings[BATCH][TINY_EMBEDDING] = {{0}};
-    char plan[64];
     int tested;
     struct fn_error err = {.text = ""};
-    (void)snprintf(plan, sizeof plan, "* %d %s", site, action);
     fn_shim_plan(plan);
     fn_status status = live(embeddings, &tested, &err);
     fn_shim_plan("");
     if (status == FN_OK && !is_right(embeddings))
-        fail_msg("%s at call %d, %s: a wrong embedding", action, site, sites[site]);
+        fail_msg("%s (call %d, %s): a wrong embedding", plan, site, sites[site]);
+    if (status != FN_OK && status != FN_NO_DEVICE && status != FN_DEVICE_FAILED &&
+        status != FN_NOT_UNIT)
+        fail_msg("%s (call %d, %s): status %d", plan, site, sites[site], status);
     if (status != FN_OK && (err.status != status || !err.text[0] || strchr(err.text, '\n')))
-        fail_msg("%s at call %d, %s: status %d says \"%s\"", action, site, sites[site], status,
-                 err.text);
+        fail_msg("%s (call %d, %s): it says \"%s\"", plan, site, sites[site], err.text);
     return status;
 }
 
@@ -126,32 +126,40 @@ static void a_call_that_fails_is_a_clean_error_wherever_it_is(void **state) {
     (void)state;
     if (n_sites == 0) skip();
     int n = 0, n_refused = 0;
+    char plan[64];
     for (int i = 1; i <= n_sites; i++) {
         if (!is_chosen(i)) continue;
-        fn_status status = disturb(i, "error -5");
-        if (status != FN_OK && status != FN_NO_DEVICE && status != FN_DEVICE_FAILED)
-            fail_msg("call %d, %s: status %d", i, sites[i], status);
+        /* Once: another family of kernels may do instead. From then on: nothing can. */
+        (void)snprintf(plan, sizeof plan, "* %d error -5", i);
+        (void)disturb(i, plan);
+        (void)snprintf(plan, sizeof plan, "* %d+ error -5", i);
+        n_refused += disturb(i, plan) != FN_OK;
         n++;
-        n_refused += status != FN_OK;
     }
     print_message("%d of %d calls failed in turn: %d refusals\n", n, n_sites, n_refused);
-    assert_true(n_refused > n / 3); /* the others: releases, build logs, the cache */
+    assert_true(n_refused > n / 2); /* the others: releases, after the result was there */
 }
 
 static void work_that_is_not_done_is_found_by_the_self_test(void **state) {
     (void)state;
     if (n_sites == 0) skip();
-    int n = 0, n_refused = 0;
+    int n = 0, n_refused = 0, total;
+    char plan[64];
     for (int i = 1; i <= n_tested; i++) {
-        bool works =
-            strncmp(sites[i], "clEnqueue", 9) == 0 || strcmp(sites[i], "clSetKernelArg") == 0;
+        /* Not arguments and writes: kernels with tables that never came reach where they should
+         * not, and on a CPU that is our own memory. */
+        bool works = strcmp(sites[i], "clEnqueueNDRangeKernel") == 0 ||
+                     strcmp(sites[i], "clEnqueueReadBuffer") == 0;
         if (!works || !is_chosen(i)) continue;
+        (void)snprintf(plan, sizeof plan, "* %d skip", i);
+        (void)disturb(i, plan);
+        (void)snprintf(plan, sizeof plan, "%s %d+ skip", sites[i], rank(i, &total));
+        n_refused += disturb(i, plan) != FN_OK;
         n++;
-        n_refused += disturb(i, "skip") != FN_OK;
     }
     print_message("%d calls were skipped in turn: %d refusals\n", n, n_refused);
     assert_true(n_refused >
-                n / 2); /* the others: what was zero before, the last of two equal runs */
+                n / 4); /* the others: arguments that were so already, zeros over zeros */
 }
 
 static void a_result_with_one_wrong_bit_is_found_by_the_self_test(void **state) {
@@ -160,7 +168,9 @@ static void a_result_with_one_wrong_bit_is_found_by_the_self_test(void **state) 
     int n = 0;
     for (int i = 1; i <= n_tested; i++) {
         if (strcmp(sites[i], "clEnqueueReadBuffer") != 0) continue;
-        assert_int_equal(disturb(i, "flip"), FN_DEVICE_FAILED);
+        char plan[64];
+        (void)snprintf(plan, sizeof plan, "* %d flip", i);
+        assert_int_equal(disturb(i, plan), FN_DEVICE_FAILED);
         n++;
     }
     assert_true(n >= 2);
@@ -179,7 +189,7 @@ static void a_compiler_that_fails_is_a_clean_error(void **state) {
         int tested;
         float embeddings[BATCH][TINY_EMBEDDING];
         struct fn_error err = {.text = ""};
-        (void)snprintf(plan, sizeof plan, "%s 1 error -11", calls[i]);
+        (void)snprintf(plan, sizeof plan, "%s 1+ error -11", calls[i]);
         fn_shim_plan(plan);
         assert_int_equal(live(embeddings, &tested, &err), FN_DEVICE_FAILED);
         assert_non_null(strstr(err.text, "-11"));
