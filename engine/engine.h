@@ -23,6 +23,8 @@ struct fn_engine_options {
                                /* "x86-avx2", ...: that one or an error */
     const char *kernel_dir;    /* NULL: kernels built into the program; else read *.cl from there */
     const char *cache_dir;     /* NULL: no cache of built programs on disk */
+    const char *program;       /* NULL, or a file with the device's program (.aocx, .xclbin) */
+    int device_timeout_ms;     /* a batch that takes longer on an FPGA has failed; 0 means 60000 */
     int max_batch;             /* 1...FN_MAX_BATCH pictures; 0 means 16 */
     bool keep_tensors;         /* every tensor keeps its own buffer, for fn_engine_read_tensor() */
     bool profile;              /* measure each layer, for fn_engine_profile(); runs become slower */

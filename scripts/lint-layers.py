@@ -31,7 +31,8 @@ MAY_INCLUDE = {
 ADAPTERS = {
     "libmicrohttpd": (r"microhttpd\.h", "daemon/http/mhd_*.c"),
     "GnuTLS": (r"gnutls/.*", "daemon/http/tls.c"),
-    "OpenCL": (r"CL/.*", "engine/opencl/cl.c"),
+    "OpenCL": (r"CL/.*", "engine/opencl/cl_private.h"),
+    "Vitis HLS": (r"(hls_.*|ap_.*)\.h", "kernels/fpga_target.h"),
     "libjpeg": (r"(jpeglib|jerror|jmorecfg|jconfig|turbojpeg)\.h", "engine/picture/jpeg.c"),
     "libspng": (r"spng\.h", "engine/picture/png.c"),
     "libwebp": (r"webp/.*", "engine/picture/webp.c"),
@@ -121,6 +122,9 @@ def check_project_include(path, name):
     if path.startswith("kernels/") and "/" not in name:
         name = f"kernels/{name}"  # programs carry kernels by file name alone, without folders
     room, target = room_of(path), room_of(name)
+    owner = re.sub(r"_private\.h$", "", name)
+    if owner != name and not path.startswith(owner):
+        return f'"{name}" belongs to {owner}*.c alone'
     if target is None:
         return f'"{name}" is not named from the root: write "room/file.h", or <...> if foreign'
     if target not in MAY_INCLUDE[room]:

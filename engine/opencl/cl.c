@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cl.c -- the only file that knows the OpenCL API; cl.h has the contract. OpenCL 1.2 throughout. */
+ * cl.c -- devices, programs, buffers and launches on the first queue; cl.h has the contract. With
+ * cl_tasks.c the only file that knows the OpenCL API. OpenCL 1.2 throughout. */
 #include "engine/opencl/cl.h"
 
-#define CL_TARGET_OPENCL_VERSION 120
-#include <CL/cl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,36 +11,18 @@
 #include <strings.h>
 
 #include "engine/cleanup.h"
+#include "engine/opencl/cl_private.h"
 #include "engine/opencl/program_cache.h"
-#include "engine/sha256.h"
 
 #define MAX_PLATFORMS 16
-#define MAX_DEVICES   32 /* of one platform */
-#define MAX_HANDLES   16 /* kernels, and buffers, of one device */
-#define TEXT_SIZE     512
+#define MAX_DEVICES   32      /* of one platform */
 #define NO_PLATFORM   (-1001) /* CL_PLATFORM_NOT_FOUND_KHR of cl_khr_icd */
-
-struct fn_cl {
-    cl_platform_id platform;
-    cl_device_id device;
-    cl_context context;
-    cl_command_queue queue;
-    cl_program program;
-    char key[FN_SHA256_HEX_SIZE]; /* of the program in the cache; "" when it need not be stored */
-    bool profile;
-    int n_kernels, n_buffers;
-    cl_kernel kernels[MAX_HANDLES];
-    cl_mem buffers[MAX_HANDLES];
-    struct fn_cl_info info;
-    char platform_name[TEXT_SIZE], platform_version[TEXT_SIZE];
-    char device_name[TEXT_SIZE], device_version[TEXT_SIZE], driver[TEXT_SIZE];
-};
 
 FN_DEFINE_CLEANUP(struct fn_cl *, fn_cl_close)
 
 /* ---- errors ---- */
 
-static const char *error_name(cl_int code) {
+const char *fn_cl_error_name(cl_int code) {
     static const struct {
         cl_int code;
         const char *name;
@@ -85,9 +66,9 @@ static const char *error_name(cl_int code) {
     return "OpenCL error";
 }
 
-static fn_status check(cl_int code, const char *call, struct fn_error *err) {
+fn_status fn_cl_check(cl_int code, const char *call, struct fn_error *err) {
     if (code == CL_SUCCESS) return FN_OK;
-    return fn_fail(err, FN_DEVICE_FAILED, "%s: %s (%d)", call, error_name(code), code);
+    return fn_fail(err, FN_DEVICE_FAILED, "%s: %s (%d)", call, fn_cl_error_name(code), code);
 }
 
 /* ---- choosing a device ---- */
@@ -112,7 +93,7 @@ static bool contains(const char *text, const char *part) {
 
 static void consider(struct search *search, cl_platform_id platform, const char *platform_name,
                      cl_device_id device) {
-    char name[TEXT_SIZE] = "?";
+    char name[FN_CL_TEXT_SIZE] = "?";
     cl_device_type type = 0;
     (void)clGetDeviceInfo(device, CL_DEVICE_NAME, sizeof name, name, NULL);
     (void)clGetDeviceInfo(device, CL_DEVICE_TYPE, sizeof type, &type, NULL);
@@ -139,17 +120,17 @@ static fn_status find_device(struct search *search, struct fn_error *err) {
     if (code == NO_PLATFORM || (code == CL_SUCCESS && n_platforms == 0))
         return fn_fail(err, FN_NO_DEVICE,
                        "no OpenCL platform is installed (on Debian: apt install pocl-opencl-icd)");
-    fn_status status = check(code, "clGetPlatformIDs", err);
+    fn_status status = fn_cl_check(code, "clGetPlatformIDs", err);
     if (status != FN_OK) return status;
     if (n_platforms > MAX_PLATFORMS) n_platforms = MAX_PLATFORMS;
     for (cl_uint i = 0; i < n_platforms; i++) {
-        char name[TEXT_SIZE] = "?";
+        char name[FN_CL_TEXT_SIZE] = "?";
         cl_device_id devices[MAX_DEVICES];
         cl_uint n = 0;
         (void)clGetPlatformInfo(platforms[i], CL_PLATFORM_NAME, sizeof name, name, NULL);
         code = clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, MAX_DEVICES, devices, &n);
         if (code == CL_DEVICE_NOT_FOUND) continue;
-        status = check(code, "clGetDeviceIDs", err);
+        status = fn_cl_check(code, "clGetDeviceIDs", err);
         if (status != FN_OK) return status;
         for (cl_uint k = 0; k < n && k < MAX_DEVICES; k++)
             consider(search, platforms[i], name, devices[k]);
@@ -180,20 +161,23 @@ static fn_status read_info(struct fn_cl *cl, struct fn_error *err) {
     };
     fn_status status = FN_OK;
     for (size_t i = 0; i < sizeof facts / sizeof facts[0] && status == FN_OK; i++)
-        status = check(clGetDeviceInfo(cl->device, facts[i].what, facts[i].size, facts[i].to, NULL),
-                       "clGetDeviceInfo", err);
+        status = fn_cl_check(
+            clGetDeviceInfo(cl->device, facts[i].what, facts[i].size, facts[i].to, NULL),
+            "clGetDeviceInfo", err);
     if (status == FN_OK)
-        status = check(clGetPlatformInfo(cl->platform, CL_PLATFORM_NAME, sizeof cl->platform_name,
-                                         cl->platform_name, NULL),
-                       "clGetPlatformInfo", err);
+        status = fn_cl_check(clGetPlatformInfo(cl->platform, CL_PLATFORM_NAME,
+                                               sizeof cl->platform_name, cl->platform_name, NULL),
+                             "clGetPlatformInfo", err);
     if (status == FN_OK)
-        status = check(clGetPlatformInfo(cl->platform, CL_PLATFORM_VERSION,
-                                         sizeof cl->platform_version, cl->platform_version, NULL),
-                       "clGetPlatformInfo", err);
+        status =
+            fn_cl_check(clGetPlatformInfo(cl->platform, CL_PLATFORM_VERSION,
+                                          sizeof cl->platform_version, cl->platform_version, NULL),
+                        "clGetPlatformInfo", err);
     cl->info = (struct fn_cl_info){.platform = cl->platform_name,
                                    .device = cl->device_name,
                                    .driver = cl->driver,
                                    .is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0,
+                                   .is_accelerator = (type & CL_DEVICE_TYPE_ACCELERATOR) != 0,
                                    .compute_units = (int)units,
                                    .vector_ints = (int)ints,
                                    .max_buffer = (size_t)max_buffer};
@@ -217,17 +201,18 @@ fn_status fn_cl_open(const char *wanted, bool profile, struct fn_cl **ret_cl,
                                                 (cl_context_properties)cl->platform, 0};
     cl_int code;
     cl->context = clCreateContext(properties, 1, &cl->device, NULL, NULL, &code);
-    status = check(code, "clCreateContext", err);
+    status = fn_cl_check(code, "clCreateContext", err);
     if (status != FN_OK) return status;
     cl->queue = clCreateCommandQueue(cl->context, cl->device,
                                      profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
-    status = check(code, "clCreateCommandQueue", err);
+    status = fn_cl_check(code, "clCreateCommandQueue", err);
     if (status == FN_OK) *ret_cl = FN_TAKE(cl);
     return status;
 }
 
 void fn_cl_close(struct fn_cl *cl) {
-    if (!cl) return;
+    /* What a device that hangs may still use is left to the end of the process. */
+    if (!cl || !fn_cl_release_tasks(cl)) return;
     if (cl->queue) (void)clFinish(cl->queue);
     for (int i = 0; i < cl->n_kernels; i++) (void)clReleaseKernel(cl->kernels[i]);
     for (int i = 0; i < cl->n_buffers; i++) (void)clReleaseMemObject(cl->buffers[i]);
@@ -274,8 +259,8 @@ static fn_status fail_build(struct fn_cl *cl, cl_int code, struct fn_error *err)
     while (line && line > log && line[-1] != '\n') line--;
     if (!line) line = log ? log : "";
     line += strspn(line, " \t\r\n");
-    return fn_fail(err, FN_DEVICE_FAILED, "clBuildProgram: %s (%d) on %s: %.*s", error_name(code),
-                   code, cl->device_name, (int)strcspn(line, "\r\n"), line);
+    return fn_fail(err, FN_DEVICE_FAILED, "clBuildProgram: %s (%d) on %s: %.*s",
+                   fn_cl_error_name(code), code, cl->device_name, (int)strcspn(line, "\r\n"), line);
 }
 
 static bool load_program(struct fn_cl *cl, const char *options, const char *cache_dir) {
@@ -304,9 +289,23 @@ fn_status fn_cl_build(struct fn_cl *cl, const char *source, const char *options,
     }
     cl_int code;
     cl->program = clCreateProgramWithSource(cl->context, 1, &source, NULL, &code);
-    fn_status status = check(code, "clCreateProgramWithSource", err);
+    fn_status status = fn_cl_check(code, "clCreateProgramWithSource", err);
     if (status != FN_OK) return status;
     code = clBuildProgram(cl->program, 1, &cl->device, options, NULL, NULL);
+    return code == CL_SUCCESS ? FN_OK : fail_build(cl, code, err);
+}
+
+fn_status fn_cl_load(struct fn_cl *cl, const char *name, const uint8_t *binary, size_t size,
+                     struct fn_error *err) {
+    cl_int status = CL_SUCCESS, code;
+    cl->program =
+        clCreateProgramWithBinary(cl->context, 1, &cl->device, &size, &binary, &status, &code);
+    if (code != CL_SUCCESS || status != CL_SUCCESS)
+        return fn_fail(err, FN_DEVICE_FAILED, "%s is no program for %s: %s (%d)", name,
+                       cl->device_name, fn_cl_error_name(code ? code : status),
+                       code ? code : status);
+    /* Needed by the API for binaries too; it compiles nothing. */
+    code = clBuildProgram(cl->program, 1, &cl->device, "", NULL, NULL);
     return code == CL_SUCCESS ? FN_OK : fail_build(cl, code, err);
 }
 
@@ -325,13 +324,13 @@ void fn_cl_store_program(struct fn_cl *cl, const char *cache_dir) {
 }
 
 fn_status fn_cl_kernel(struct fn_cl *cl, const char *name, int *ret_kernel, struct fn_error *err) {
-    if (cl->n_kernels == MAX_HANDLES)
-        return fn_fail(err, FN_INTERNAL, "more than %d kernels", MAX_HANDLES);
+    if (cl->n_kernels == FN_CL_MAX_HANDLES)
+        return fn_fail(err, FN_INTERNAL, "more than %d kernels", FN_CL_MAX_HANDLES);
     cl_int code;
     cl->kernels[cl->n_kernels] = clCreateKernel(cl->program, name, &code);
     if (code != CL_SUCCESS)
         return fn_fail(err, FN_DEVICE_FAILED, "clCreateKernel '%s': %s (%d)", name,
-                       error_name(code), code);
+                       fn_cl_error_name(code), code);
     *ret_kernel = cl->n_kernels++;
     return FN_OK;
 }
@@ -340,8 +339,8 @@ fn_status fn_cl_kernel(struct fn_cl *cl, const char *name, int *ret_kernel, stru
 
 fn_status fn_cl_buffer(struct fn_cl *cl, size_t size, const void *bytes, int *ret_buffer,
                        struct fn_error *err) {
-    if (cl->n_buffers == MAX_HANDLES)
-        return fn_fail(err, FN_INTERNAL, "more than %d buffers", MAX_HANDLES);
+    if (cl->n_buffers == FN_CL_MAX_HANDLES)
+        return fn_fail(err, FN_INTERNAL, "more than %d buffers", FN_CL_MAX_HANDLES);
     if (size > cl->info.max_buffer)
         return fn_fail(err, FN_DEVICE_FAILED,
                        "a buffer of %zu bytes is needed, %s gives at most %zu", size,
@@ -349,14 +348,14 @@ fn_status fn_cl_buffer(struct fn_cl *cl, size_t size, const void *bytes, int *re
     cl_int code;
     int buffer = cl->n_buffers;
     cl->buffers[buffer] = clCreateBuffer(cl->context, CL_MEM_READ_WRITE, size, NULL, &code);
-    fn_status status = check(code, "clCreateBuffer", err);
+    fn_status status = fn_cl_check(code, "clCreateBuffer", err);
     if (status != FN_OK) return status;
     cl->n_buffers++;
     const char zero = 0;
     if (bytes)
         status = fn_cl_write(cl, buffer, 0, bytes, size, err);
     else
-        status = check(
+        status = fn_cl_check(
             clEnqueueFillBuffer(cl->queue, cl->buffers[buffer], &zero, 1, 0, size, 0, NULL, NULL),
             "clEnqueueFillBuffer", err);
     if (status == FN_OK) *ret_buffer = buffer;
@@ -365,38 +364,38 @@ fn_status fn_cl_buffer(struct fn_cl *cl, size_t size, const void *bytes, int *re
 
 fn_status fn_cl_set_buffer(struct fn_cl *cl, int kernel, int argument, int buffer,
                            struct fn_error *err) {
-    return check(clSetKernelArg(cl->kernels[kernel], (cl_uint)argument, sizeof(cl_mem),
-                                &cl->buffers[buffer]),
-                 "clSetKernelArg", err);
+    return fn_cl_check(clSetKernelArg(cl->kernels[kernel], (cl_uint)argument, sizeof(cl_mem),
+                                      &cl->buffers[buffer]),
+                       "clSetKernelArg", err);
 }
 
 fn_status fn_cl_set_int(struct fn_cl *cl, int kernel, int argument, int value,
                         struct fn_error *err) {
     cl_int v = value;
-    return check(clSetKernelArg(cl->kernels[kernel], (cl_uint)argument, sizeof v, &v),
-                 "clSetKernelArg", err);
+    return fn_cl_check(clSetKernelArg(cl->kernels[kernel], (cl_uint)argument, sizeof v, &v),
+                       "clSetKernelArg", err);
 }
 
 fn_status fn_cl_set_int4(struct fn_cl *cl, int kernel, int argument, const int values[4],
                          struct fn_error *err) {
     cl_int4 v;
     for (int i = 0; i < 4; i++) v.s[i] = values[i];
-    return check(clSetKernelArg(cl->kernels[kernel], (cl_uint)argument, sizeof v, &v),
-                 "clSetKernelArg", err);
+    return fn_cl_check(clSetKernelArg(cl->kernels[kernel], (cl_uint)argument, sizeof v, &v),
+                       "clSetKernelArg", err);
 }
 
 /* Wait for a launch and add what it took. */
 static fn_status add_time(cl_event event, double *add_seconds, struct fn_error *err) {
     cl_ulong start = 0, end = 0;
-    fn_status status = check(clWaitForEvents(1, &event), "clWaitForEvents", err);
+    fn_status status = fn_cl_check(clWaitForEvents(1, &event), "clWaitForEvents", err);
     if (status == FN_OK)
-        status = check(
+        status = fn_cl_check(
             clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL),
             "clGetEventProfilingInfo", err);
     if (status == FN_OK)
-        status =
-            check(clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL),
-                  "clGetEventProfilingInfo", err);
+        status = fn_cl_check(
+            clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL),
+            "clGetEventProfilingInfo", err);
     if (status == FN_OK) *add_seconds += 1e-9 * (double)(end - start);
     return status;
 }
@@ -406,28 +405,29 @@ fn_status fn_cl_launch(struct fn_cl *cl, int kernel, const size_t global[2], dou
     bool timed = cl->profile && add_seconds;
     cl_event event = NULL;
     const size_t local[2] = {1, 1}; /* as every kernel requires by its attribute */
-    fn_status status = check(clEnqueueNDRangeKernel(cl->queue, cl->kernels[kernel], 2, NULL, global,
-                                                    local, 0, NULL, timed ? &event : NULL),
-                             "clEnqueueNDRangeKernel", err);
+    fn_status status =
+        fn_cl_check(clEnqueueNDRangeKernel(cl->queue, cl->kernels[kernel], 2, NULL, global, local,
+                                           0, NULL, timed ? &event : NULL),
+                    "clEnqueueNDRangeKernel", err);
     if (status == FN_OK && timed) status = add_time(event, add_seconds, err);
     if (event) (void)clReleaseEvent(event);
     return status;
 }
 
 fn_status fn_cl_finish(struct fn_cl *cl, struct fn_error *err) {
-    return check(clFinish(cl->queue), "clFinish", err);
+    return fn_cl_check(clFinish(cl->queue), "clFinish", err);
 }
 
 fn_status fn_cl_write(struct fn_cl *cl, int buffer, size_t offset, const void *bytes, size_t size,
                       struct fn_error *err) {
-    return check(clEnqueueWriteBuffer(cl->queue, cl->buffers[buffer], CL_TRUE, offset, size, bytes,
-                                      0, NULL, NULL),
-                 "clEnqueueWriteBuffer", err);
+    return fn_cl_check(clEnqueueWriteBuffer(cl->queue, cl->buffers[buffer], CL_TRUE, offset, size,
+                                            bytes, 0, NULL, NULL),
+                       "clEnqueueWriteBuffer", err);
 }
 
 fn_status fn_cl_read(struct fn_cl *cl, int buffer, size_t offset, void *ret_bytes, size_t size,
                      struct fn_error *err) {
-    return check(clEnqueueReadBuffer(cl->queue, cl->buffers[buffer], CL_TRUE, offset, size,
-                                     ret_bytes, 0, NULL, NULL),
-                 "clEnqueueReadBuffer", err);
+    return fn_cl_check(clEnqueueReadBuffer(cl->queue, cl->buffers[buffer], CL_TRUE, offset, size,
+                                           ret_bytes, 0, NULL, NULL),
+                       "clEnqueueReadBuffer", err);
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cl.h -- one OpenCL device, as much of it as a back end needs. cl.c is the only file that knows
- * the OpenCL API.
+ * cl.h -- one OpenCL device, as much of it as a back end needs. cl.c and cl_tasks.c are the only
+ * files that know the OpenCL API.
  *
  * A device has one in-order queue, one program, and a few kernels and buffers that are named by
- * small integers and released together. Every failure is FN_DEVICE_FAILED with the call and the
+ * small integers and released together. A family whose kernels run at the same time adds queues and
+ * gives tasks to them. Every failure is FN_DEVICE_FAILED with the call and the
  * OpenCL error's name. One thread at a time per device. */
 #ifndef FN_CL_H
 #define FN_CL_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "engine/status.h"
 
@@ -19,7 +21,7 @@ struct fn_cl; /* opaque */
 /* Strings borrowed from the device. */
 struct fn_cl_info {
     const char *platform, *device, *driver;
-    bool is_cpu;
+    bool is_cpu, is_accelerator;
     int compute_units;
     int vector_ints;   /* native width of int vectors */
     size_t max_buffer; /* bytes of the largest single buffer */
@@ -40,6 +42,11 @@ const struct fn_cl_info *fn_cl_info(const struct fn_cl *cl);
  * driver. */
 FN_MUST fn_status fn_cl_build(struct fn_cl *cl, const char *source, const char *options,
                               const char *cache_dir, struct fn_error *err);
+
+/* Take the device's program from a binary in place of building it (.aocx, .xclbin, or what a driver
+ * gave). name: for messages. FN_DEVICE_FAILED when it is not one for this device. */
+FN_MUST fn_status fn_cl_load(struct fn_cl *cl, const char *name, const uint8_t *binary, size_t size,
+                             struct fn_error *err);
 
 /* Store the program in cache_dir, unless that is where it comes from. To be called after each
  * kernel has run: some drivers (pocl) finish compiling only then. */
@@ -74,5 +81,32 @@ FN_MUST fn_status fn_cl_write(struct fn_cl *cl, int buffer, size_t offset, const
                               size_t size, struct fn_error *err);
 FN_MUST fn_status fn_cl_read(struct fn_cl *cl, int buffer, size_t offset, void *ret_bytes,
                              size_t size, struct fn_error *err);
+
+/* ---- tasks: kernels and copies that run at the same time (cl_tasks.c) ----
+ *
+ * All tasks since the last fn_cl_wait() are one batch; they are named by numbers until then. Queues
+ * are in order, and start nothing for certain before fn_cl_wait(). */
+
+#define FN_CL_FIRST_QUEUE 0 /* the one that every device has */
+
+FN_MUST fn_status fn_cl_add_queue(struct fn_cl *cl, int *ret_queue, struct fn_error *err);
+
+/* Queue one work-item of a kernel. after: tasks that must have ended, [n_after]. */
+FN_MUST fn_status fn_cl_task(struct fn_cl *cl, int queue, int kernel, const int *after, int n_after,
+                             int *ret_task, struct fn_error *err);
+/* Copy to or from a buffer; bytes belong to the device until the batch has ended. */
+FN_MUST fn_status fn_cl_task_write(struct fn_cl *cl, int queue, int buffer, size_t offset,
+                                   const void *bytes, size_t size, int *ret_task,
+                                   struct fn_error *err);
+FN_MUST fn_status fn_cl_task_read(struct fn_cl *cl, int queue, int buffer, size_t offset,
+                                  void *bytes, size_t size, const int *after, int n_after,
+                                  int *ret_task, struct fn_error *err);
+/* Start everything that is queued. */
+FN_MUST fn_status fn_cl_flush(struct fn_cl *cl, struct fn_error *err);
+
+/* Wait until the batch has ended, timeout_ms at most. FN_DEVICE_FAILED when a task failed, or when
+ * time was up: then the device is given up, every later call on it fails, and fn_cl_close() leaves
+ * what it may still use to the end of the process. */
+FN_MUST fn_status fn_cl_wait(struct fn_cl *cl, int timeout_ms, struct fn_error *err);
 
 #endif

@@ -13,6 +13,8 @@
 struct fn_family {
     const char *name; /* "generic", "x86-avx2": in options, answers and labels */
     const void *form; /* of the file whose functions these are, when several families share them */
+    bool asked_only;  /* `auto` never takes it */
+    bool is_final;    /* where it does not refuse, `auto` takes no other, whatever happens */
     /* NULL when it can run on the device, else why not, for people. */
     const char *(*refuse)(const struct fn_cl_info *info);
     /* Build the program, allocate everything, move the weights. cl: fresh, borrowed, outlives the
@@ -29,6 +31,8 @@ struct fn_family {
     void (*close)(void *state);
 };
 
+extern const struct fn_family fn_family_fpga;            /* fpga.c */
+extern const struct fn_family fn_family_fpga_fused;      /* fpga.c */
 extern const struct fn_family fn_family_generic;         /* ndrange.c */
 extern const struct fn_family fn_family_x86_avx512_vnni; /* x86.c */
 extern const struct fn_family fn_family_x86_avx_vnni;    /* x86.c */

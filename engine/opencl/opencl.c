@@ -10,7 +10,8 @@
 #include "engine/opencl/family.h"
 
 /* `auto` takes the first that does not refuse the device. */
-static const struct fn_family *const families[] = {&fn_family_x86_avx512_vnni,
+static const struct fn_family *const families[] = {&fn_family_fpga, &fn_family_fpga_fused,
+                                                   &fn_family_x86_avx512_vnni,
                                                    &fn_family_x86_avx_vnni, &fn_family_generic};
 #define N_FAMILIES (sizeof families / sizeof families[0])
 
@@ -65,7 +66,7 @@ static fn_status open_family(struct opencl *o, const struct fn_model *model,
     const char *wanted = options->kernel_family, *reason = NULL;
     bool automatic = is_automatic(wanted);
     for (size_t i = 0; i < N_FAMILIES; i++) {
-        if (!automatic && !is_wanted(families[i], wanted)) continue;
+        if (automatic ? families[i]->asked_only : !is_wanted(families[i], wanted)) continue;
         const char *refusal = families[i]->refuse(fn_cl_info(o->cl));
         if (refusal) {
             reason = refusal;
@@ -73,7 +74,9 @@ static fn_status open_family(struct opencl *o, const struct fn_model *model,
         }
         o->family = families[i];
         fn_status status = o->family->open(o->family, model, options, o->cl, &o->state, err);
-        if (status != FN_DEVICE_FAILED || !automatic || i + 1 == N_FAMILIES) return status;
+        if (status != FN_DEVICE_FAILED || !automatic || families[i]->is_final ||
+            i + 1 == N_FAMILIES)
+            return status;
         if (!*o->note && err) (void)snprintf(o->note, sizeof o->note, "%s", err->text);
         fn_cl_close(o->cl); /* with whatever the family has left on it */
         o->cl = NULL;

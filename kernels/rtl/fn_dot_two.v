@@ -3,7 +3,7 @@
  * fn_dot_two -- two output channels' products with the same input bytes, summed over VEC bytes.
  *
  * PACKED 1: one multiplier of 27 x 18 bits makes both products, (w1 * 2^18 + w0) * x, as the kernels
- * do for DSP48E2 (fpga_stages.h). The low 18 bits hold a signed sum of at most 8 products, because
+ * do for DSP48E2 (fpga_array.h). The low 18 bits hold a signed sum of at most 8 products, because
  * no weight is -128: 8 * 127 * 128 < 2^17; so sums go in chains of 8, and what a chain's low part
  * borrowed from its high part is given back when it is taken apart.
  * PACKED 0: one multiplier a product, for parts that have two or three small ones in a block. */

@@ -89,12 +89,14 @@ def test_a_foreign_header_belongs_to_its_adapter(library):
         "libmicrohttpd": "microhttpd.h",
         "GnuTLS": "gnutls/gnutls.h",
         "OpenCL": "CL/cl.h",
+        "Vitis HLS": "hls_stream.h",
         "libjpeg": "jpeglib.h",
         "libspng": "spng.h",
         "libwebp": "webp/decode.h",
         "nettle": "nettle/sha2.h",
         "OpenBLAS": "cblas.h",
         "HDF5": "hdf5.h",
+        "libcurl": "curl/curl.h",
         "zlib": "zlib.h",
         "protobuf-c": "protobuf-c/protobuf-c.h",
     }[library]
@@ -104,7 +106,14 @@ def test_a_foreign_header_belongs_to_its_adapter(library):
     assert findings("tests/unit/test_a.c", line) == []
     for room in ("engine", "model", "daemon", "clients/c"):
         assert adapter in one(f"{room}/somewhere_else.c", line)
-    assert adapter in one(adapter[:-2] + ".h", line)
+    sibling = adapter[:-2] + (".c" if adapter.endswith(".h") else ".h")
+    assert adapter in one(sibling, line)
+
+
+def test_a_private_header_is_its_modules_own():
+    line = '#include "engine/opencl/cl_private.h"\n'
+    assert findings("engine/opencl/cl_tasks.c", line) == []
+    assert "belongs to engine/opencl/cl*.c alone" in one("engine/opencl/fpga.c", line)
 
 
 def test_a_generated_protobuf_header_counts_as_protobuf():

@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine/opencl/kernel_sources.h"
 #include "engine/prng.h"
+#include "tests/unit/support/kernel_copy.h"
 #include "tests/unit/support/opencl_engines.h"
 
 /* Accumulators of n pictures, [n][embedding_size]. */
@@ -42,17 +42,8 @@ static struct fn_engine *open_any(const struct fn_model *model, const char *devi
 static void the_portable_kernels_agree_too(void **state) {
     (void)state;
     need_device();
-    char dir[PATH_MAX + 64], path[PATH_MAX + 128];
-    (void)snprintf(dir, sizeof dir, "%s", temporary_path("kernels"));
-    assert_int_equal(mkdir(dir, 0700), 0);
-    for (const struct fn_kernel_source *s = fn_kernel_sources; s->name; s++) {
-        (void)snprintf(path, sizeof path, "%s/%s", dir, s->name);
-        FILE *file = fopen(path, "w");
-        assert_non_null(file);
-        if (strcmp(s->name, "generic.cl") == 0) assert_true(fputs("#undef FN_WIDE\n", file) >= 0);
-        assert_true(fputs(s->text, file) >= 0);
-        assert_int_equal(fclose(file), 0);
-    }
+    char dir[PATH_MAX];
+    kernel_copy("kernels", "generic.cl", "#undef FN_WIDE", dir);
     kernel_dir = dir;
     struct fn_model_draft *draft = NULL;
     struct fn_model *model = seeded_model(&draft);

@@ -12,7 +12,15 @@
 #include "tests/unit/support/cmocka_all.h"
 #include "tests/unit/support/temporary.h"
 
-static const char *const family_names[] = {"generic", "x86-avxvnni", "x86-avx512vnni"};
+/* A test of other families or another device says so before it includes this. */
+#ifndef TEST_FAMILIES
+#define TEST_FAMILIES "generic", "x86-avxvnni", "x86-avx512vnni"
+#endif
+#ifndef TEST_DEVICE
+#define TEST_DEVICE "auto"
+#endif
+
+static const char *const family_names[] = {TEST_FAMILIES};
 #define N_FAMILIES (sizeof family_names / sizeof family_names[0])
 
 static bool has_family[N_FAMILIES];
@@ -45,8 +53,8 @@ static inline void families_of_this_machine_open_or_the_rest_is_skipped(void **s
     int n = 0;
     for (size_t i = 0; i < N_FAMILIES; i++) {
         struct fn_error err = {0};
-        const struct fn_engine_options options = {.cache_dir = cache_dir,
-                                                  .kernel_family = family_names[i]};
+        const struct fn_engine_options options = {
+            .device = TEST_DEVICE, .cache_dir = cache_dir, .kernel_family = family_names[i]};
         fn_status status = try_open(&options, &err);
         has_family[i] = status == FN_OK;
         n += has_family[i];
@@ -65,7 +73,7 @@ static inline void need_device(void) {
 /* family: NULL for the reference engine. */
 static inline struct fn_engine *open_engine(const struct fn_model *model, const char *family,
                                             int batch, bool keep_tensors) {
-    const struct fn_engine_options options = {.device = family ? "auto" : "reference",
+    const struct fn_engine_options options = {.device = family ? TEST_DEVICE : "reference",
                                               .kernel_family = family,
                                               .cache_dir = cache_dir,
                                               .kernel_dir = kernel_dir,
