@@ -23,23 +23,26 @@ static fn_status load_picture(const char *path, struct fn_picture **ret_picture,
     return status == FN_OK ? FN_OK : fn_fail(err, status, "%s: %s", path, inner.text);
 }
 
-const char *fn_crop_mode_name(enum fn_crop_mode mode) {
-    return mode == FN_CROP_CENTRE ? "lfw-centre-120" : FN_CROP_WHOLE;
+/* ---- the way -------------------------------------------------------------------------------- */
+
+const char *fn_crop_way_name(const struct fn_crop_way *way) {
+    if (way->mode == FN_CROP_FACES) return fn_crop_name(way->contract);
+    return way->mode == FN_CROP_CENTRE ? "lfw-centre-120" : FN_CROP_WHOLE;
 }
 
-const char *fn_crop_mode_about(enum fn_crop_mode mode) {
-    return mode == FN_CROP_CENTRE ? "LFW's centre box (x and y 65...184 of 250 x 250 pixels)"
-                                  : "whole pictures, stretched";
+const char *fn_crop_way_about(const struct fn_crop_way *way) {
+    static const char *const faces[FN_CROP_CONTRACTS] = {
+        [FN_CROP_CONTRACT_M32] = "the most central face found, as mtcnn-m32-160",
+        [FN_CROP_CONTRACT_P17] = "the most central face found, as mtcnn-p17-160",
+        [FN_CROP_CONTRACT_ALIGNED] = "the most central face found, as aligned-5p-160",
+    };
+    if (way->mode == FN_CROP_FACES) return faces[way->contract];
+    return way->mode == FN_CROP_CENTRE ? "LFW's centre box (x and y 65...184 of 250 x 250 pixels)"
+                                       : "whole pictures, stretched";
 }
 
-fn_status fn_crops_choose_mode(const struct fn_paths *paths, const char *wanted,
-                               enum fn_crop_mode *ret_mode, struct fn_error *err) {
-    if (wanted && strcmp(wanted, "centre") != 0 && strcmp(wanted, "whole") != 0)
-        return fn_fail(err, FN_USAGE, "--crop %s: expected centre or whole", wanted);
-    if (wanted) {
-        *ret_mode = strcmp(wanted, "centre") == 0 ? FN_CROP_CENTRE : FN_CROP_STRETCH;
-        return FN_OK;
-    }
+static fn_status look_at_first(const struct fn_paths *paths, enum fn_crop_mode *ret_mode,
+                               struct fn_error *err) {
     for (size_t i = 0; i < paths->n; i++) {
         FN_CLEANUP(fn_picture_free) struct fn_picture *picture = NULL;
         fn_status status = load_picture(paths->path[i], &picture, err);
@@ -52,57 +55,108 @@ fn_status fn_crops_choose_mode(const struct fn_paths *paths, const char *wanted,
     return fn_fail(err, FN_IO, "no picture among %zu files; expected JPEG, PNG or WebP", paths->n);
 }
 
+fn_status fn_crops_choose(const struct fn_paths *paths, const char *wanted,
+                          const struct fn_mtcnn_weights *detector, enum fn_crop_contract contract,
+                          int n_threads, struct fn_crop_way *ret_way, struct fn_error *err) {
+    struct fn_crop_way way = {.mode = FN_CROP_FACES, .contract = contract};
+    fn_status status = FN_OK;
+    if (wanted && strcmp(wanted, "centre") == 0)
+        way.mode = FN_CROP_CENTRE;
+    else if (wanted && strcmp(wanted, "whole") == 0)
+        way.mode = FN_CROP_STRETCH;
+    else if (wanted && (!fn_crop_parse(wanted, &way.contract) || !fn_crop_needs_face(way.contract)))
+        return fn_fail(err, FN_USAGE,
+                       "--crop %s: expected centre, whole, or a crop contract such as "
+                       "mtcnn-p17-160",
+                       wanted);
+    else if (!wanted && (!detector || !fn_crop_needs_face(contract)))
+        status = look_at_first(paths, &way.mode, err);
+    if (status == FN_OK && way.mode == FN_CROP_FACES) {
+        const struct fn_face_options options = {.contract = way.contract, .choice = FN_FACE_CENTER};
+        status = fn_face_cutter_new(detector, &options, n_threads, &way.cutter, err);
+    }
+    if (status == FN_OK) *ret_way = way;
+    return status;
+}
+
+void fn_crop_way_done(struct fn_crop_way *way) {
+    fn_face_cutter_free(way->cutter);
+    way->cutter = NULL;
+}
+
+/* ---- pictures ------------------------------------------------------------------------------- */
+
+enum outcome { LOADED, OTHER_FILE, NO_FACE };
+
 struct job {
     char *const *paths;
-    enum fn_crop_mode mode;
+    const struct fn_crop_way *way;
     bool skip_others;
-    uint8_t *pixels; /* [n][160][160][3] */
-    bool *skipped;   /* [n] */
+    uint8_t *pixels;       /* [n][160][160][3] */
+    enum outcome *outcome; /* [n] */
 };
 
+static fn_status find_rect(const struct fn_crop_way *way, const char *path,
+                           const struct fn_picture *picture, struct fn_rect *ret_rect,
+                           struct fn_error *err) {
+    *ret_rect = (struct fn_rect){0, 0, picture->width, picture->height};
+    if (way->mode != FN_CROP_CENTRE) return FN_OK;
+    if (picture->width != FN_LFW_SIDE || picture->height != FN_LFW_SIDE)
+        return fn_fail(err, FN_USAGE,
+                       "%s: %d x %d pixels; the centre box is for 250 x 250 (use --crop whole)",
+                       path, picture->width, picture->height);
+    *ret_rect =
+        (struct fn_rect){FN_LFW_BOX_FIRST, FN_LFW_BOX_FIRST, FN_LFW_BOX_SIDE, FN_LFW_BOX_SIDE};
+    return FN_OK;
+}
+
 static fn_status load_crop(void *context, size_t index, int worker, struct fn_error *err) {
-    (void)worker;
     const struct job *job = context;
     const char *path = job->paths[index];
+    uint8_t *crop = job->pixels + index * FN_CROP_SIZE;
+    struct fn_error inner = {0};
+    struct fn_rect rect;
     FN_CLEANUP(fn_picture_free) struct fn_picture *picture = NULL;
     fn_status status = load_picture(path, &picture, err);
     if (status == FN_UNSUPPORTED_FORMAT && job->skip_others) {
-        job->skipped[index] = true;
+        job->outcome[index] = OTHER_FILE;
         return FN_OK;
     }
+    if (status == FN_OK) status = find_rect(job->way, path, picture, &rect, err);
     if (status != FN_OK) return status;
-    struct fn_rect rect = {0, 0, picture->width, picture->height};
-    if (job->mode == FN_CROP_CENTRE) {
-        if (picture->width != FN_LFW_SIDE || picture->height != FN_LFW_SIDE)
-            return fn_fail(err, FN_USAGE,
-                           "%s: %d x %d pixels; the centre box is for 250 x 250 (use --crop whole)",
-                           path, picture->width, picture->height);
-        rect =
-            (struct fn_rect){FN_LFW_BOX_FIRST, FN_LFW_BOX_FIRST, FN_LFW_BOX_SIDE, FN_LFW_BOX_SIDE};
+    if (job->way->mode == FN_CROP_FACES)
+        status = fn_face_cutter_cut(job->way->cutter, worker, picture, crop, &inner);
+    else
+        status = fn_picture_crop(picture, rect, crop, &inner);
+    if (status == FN_FACE_NOT_FOUND) {
+        job->outcome[index] = NO_FACE;
+        return FN_OK;
     }
-    struct fn_error inner = {0};
-    status = fn_picture_crop(picture, rect, job->pixels + index * FN_CROP_SIZE, &inner);
     return status == FN_OK ? FN_OK : fn_fail(err, status, "%s: %s", path, inner.text);
 }
 
 fn_status fn_crops_load(const struct fn_paths *paths, size_t first, size_t n,
-                        enum fn_crop_mode mode, bool skip_others, int n_threads,
-                        struct fn_progress *progress, struct fn_crops *ret_crops,
+                        const struct fn_crop_way *way, bool skip_others, int n_threads,
+                        struct fn_progress *progress, struct fn_crops *ret_crops, bool *ret_missing,
                         struct fn_error *err) {
     FN_CLEANUP_FREE uint8_t *pixels = calloc(n + 1, FN_CROP_SIZE);
-    FN_CLEANUP_FREE bool *skipped = calloc(n + 1, sizeof *skipped);
-    if (!pixels || !skipped) return fn_fail(err, FN_NO_MEMORY, "no memory for %zu crops", n);
-    struct job job = {paths->path + first, mode, skip_others, pixels, skipped};
+    FN_CLEANUP_FREE enum outcome *outcome = calloc(n + 1, sizeof *outcome);
+    if (!pixels || !outcome) return fn_fail(err, FN_NO_MEMORY, "no memory for %zu crops", n);
+    struct job job = {paths->path + first, way, skip_others, pixels, outcome};
     fn_status status = fn_parallel_run(n, n_threads, load_crop, &job, progress, err);
     if (status != FN_OK) return status;
-    size_t kept = 0;
+    struct fn_crops crops = {.pixels = pixels};
     for (size_t i = 0; i < n; i++) {
-        if (skipped[i]) continue;
-        if (kept != i)
-            memcpy(pixels + kept * FN_CROP_SIZE, pixels + i * FN_CROP_SIZE, FN_CROP_SIZE);
-        kept++;
+        crops.n_skipped += outcome[i] == OTHER_FILE;
+        crops.n_faceless += outcome[i] == NO_FACE;
+        if (ret_missing) ret_missing[i] = outcome[i] == NO_FACE;
+        if (skip_others && outcome[i] != LOADED) continue;
+        if (crops.n != i)
+            memcpy(pixels + crops.n * FN_CROP_SIZE, pixels + i * FN_CROP_SIZE, FN_CROP_SIZE);
+        crops.n++;
     }
-    *ret_crops = (struct fn_crops){FN_TAKE(pixels), kept, n - kept};
+    pixels = NULL; /* they are the caller's now */
+    *ret_crops = crops;
     return FN_OK;
 }
 

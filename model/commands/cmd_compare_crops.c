@@ -73,7 +73,8 @@ static fn_status measure(const struct request *request, const struct fn_model *m
                                                     .enlarge = (int)request->sizes.value[i]};
             FN_CLEANUP(fn_face_cutter_free) struct fn_face_cutter *cutter = NULL;
             FN_CLEANUP(fn_scores_done) struct fn_scores scores = {0};
-            fn_status status = fn_face_cutter_new(model, &options, n_threads, &cutter, err);
+            fn_status status = fn_face_cutter_new(model->has_detector ? &model->detector : NULL,
+                                                  &options, n_threads, &cutter, err);
             if (status == FN_OK)
                 status = fn_scores_make(pairs, request->images, cutter, n_threads, how, NULL,
                                         &scores, err);

@@ -125,7 +125,8 @@ static fn_status cut_all(const struct request *request, int n_threads, struct fn
                        "--crop %s: expected mtcnn-p17-160 or another of docs/crops.md", contract);
     if (request->face && !fn_face_choice_parse(request->face, &options.choice))
         return fn_fail(err, FN_USAGE, "--face %s: expected largest, center or only", request->face);
-    status = fn_face_cutter_new(model, &options, n_threads, &cutter, err);
+    status = fn_face_cutter_new(model->has_detector ? &model->detector : NULL, &options, n_threads,
+                                &cutter, err);
     if (status == FN_OK) status = fn_paths_list(request->pictures, &paths, err);
     if (status != FN_OK) return status;
     FN_CLEANUP_FREE enum outcome *outcomes = calloc(paths.n + 1, sizeof *outcomes);

@@ -33,6 +33,8 @@ struct work {
     struct fn_subject subjects[FN_MAX_SUBJECTS];
     struct fn_lfw lfw;
     struct fn_paths paths;
+    struct fn_crop_way way;
+    bool *missing; /* [paths.n] */
     struct fn_report report;
 };
 
@@ -49,6 +51,8 @@ static void work_done(struct work *work) {
     }
     fn_lfw_done(&work->lfw);
     fn_paths_done(&work->paths);
+    fn_crop_way_done(&work->way);
+    free(work->missing);
 }
 
 static struct network *add_subject(struct work *work, const char *what) {
@@ -135,11 +139,31 @@ static fn_status find_pictures(const struct options *o, struct work *work, struc
     if (status == FN_OK)
         status =
             fn_lfw_find(o->pairs, o->images, report->all_impostors, &work->lfw, &work->paths, err);
-    if (status == FN_OK) status = fn_crops_choose_mode(&work->paths, o->crop, &report->crop, err);
     report->n_folds = work->lfw.n_folds;
     report->n_pairs = work->lfw.n_pairs;
     report->n_pictures = work->lfw.n_pictures;
     return status;
+}
+
+/* By the model's detector and contract where it has them. */
+static fn_status choose_crops(const struct options *o, struct work *work, struct fn_error *err) {
+    const struct fn_model *model = work->networks[0].model;
+    enum fn_crop_contract contract = FN_CROP_CONTRACT_WHOLE;
+    if (model && !fn_crop_parse(model->crop, &contract))
+        return fn_fail(err, FN_BAD_MODEL, "%s: unknown crop contract %s", o->model, model->crop);
+    work->missing = calloc(work->paths.n + 1, sizeof *work->missing);
+    if (!work->missing) return fn_fail(err, FN_NO_MEMORY, "no memory");
+    work->report.crop = &work->way;
+    return fn_crops_choose(&work->paths, o->crop,
+                           model && model->has_detector ? &model->detector : NULL, contract,
+                           (int)o->n_threads, &work->way, err);
+}
+
+static void count_missing(struct work *work) {
+    for (size_t i = 0; i < work->paths.n; i++) work->report.n_missing += work->missing[i];
+    for (size_t i = 0; i < work->lfw.n_pairs; i++)
+        work->report.n_missing_pairs +=
+            work->missing[work->lfw.pairs[i].a] || work->missing[work->lfw.pairs[i].b];
 }
 
 static fn_status judge(const struct options *o, struct work *work, struct fn_error *err) {
@@ -148,8 +172,8 @@ static fn_status judge(const struct options *o, struct work *work, struct fn_err
     fn_status status = FN_OK;
     for (size_t s = 0; s < report->n_subjects && status == FN_OK; s++)
         status =
-            fn_evaluate_judge(&work->lfw, work->subjects[s].embeddings, size, report->all_impostors,
-                              &o->fars, &report->subjects[s].verdict, err);
+            fn_evaluate_judge(&work->lfw, work->subjects[s].embeddings, size, work->missing,
+                              report->all_impostors, &o->fars, &report->subjects[s].verdict, err);
     if (status == FN_OK && report->n_subjects == 2)
         status = fn_cosines_measure(work->subjects[0].embeddings, work->subjects[1].embeddings,
                                     work->paths.n, size, &report->cosines, err);
@@ -172,9 +196,11 @@ static fn_status draw(const struct options *o, const struct fn_report *report,
 static fn_status evaluate(const struct options *o, struct work *work, struct fn_error *err) {
     fn_status status = find_pictures(o, work, err);
     if (status == FN_OK) status = open_networks(o, work, err);
+    if (status == FN_OK) status = choose_crops(o, work, err);
     if (status == FN_OK)
-        status = fn_evaluate_embed(&work->paths, work->report.crop, (int)o->n_threads,
-                                   work->subjects, work->report.n_subjects, err);
+        status = fn_evaluate_embed(&work->paths, &work->way, (int)o->n_threads, work->subjects,
+                                   work->report.n_subjects, work->missing, err);
+    if (status == FN_OK) count_missing(work);
     if (status == FN_OK) status = judge(o, work, err);
     if (status == FN_OK && o->roc) status = draw(o, &work->report, err);
     if (status != FN_OK) return status;
@@ -214,7 +240,7 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          .text = &o.impostors},
         {"--far", "F...", "false accept rates (0.1 0.01 0.001 0.0001)", .values = &o.fars},
         {"--roc", "FILE.svg", "draw the curve (needs gnuplot)", .text = &o.roc},
-        {"--crop", "centre|whole", "how pictures become crops (centre if 250 x 250, else whole)",
+        {"--crop", "WAY", "a crop contract (the model's, with a detector), else centre or whole",
          .text = &o.crop},
         {"--preprocessing", "fixed|per-image", "for 128-d float weights", .text = &o.preprocessing},
         {"--threads", "N", "threads (all CPUs)", .text = &o.threads},

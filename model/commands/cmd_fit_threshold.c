@@ -102,7 +102,8 @@ static fn_status score(const struct request *request, const struct fn_model *mod
         return fn_fail(err, FN_USAGE, "%s: unknown crop contract %s", request->model, model->crop);
     if (request->face && !fn_face_choice_parse(request->face, &options.choice))
         return fn_fail(err, FN_USAGE, "--face %s: expected largest, center or only", request->face);
-    fn_status status = fn_face_cutter_new(model, &options, n_threads, &cutter, err);
+    fn_status status = fn_face_cutter_new(model->has_detector ? &model->detector : NULL, &options,
+                                          n_threads, &cutter, err);
     if (status == FN_OK)
         status = fn_embedder_on_device(model, request->device ? request->device : "auto", n_threads,
                                        &embedder, err);

@@ -41,32 +41,48 @@ static json_t *widths(const struct fn_model *model) {
 static json_t *describe(const struct fn_model *model, const char *path) {
     struct fn_facts facts;
     fn_facts_gather(model, &facts);
-    return json_pack("{s:s, s:s, s:b, s:i, s:s, s:s, s:{s:o, s:o, s:o}, s:o, s:I, s:I, s:i,"
-                     " s:{s:o, s:o, s:o, s:o}, s:f, s:o, s:{s:o, s:o, s:o}, s:o, s:o}",
-                     "file", path, "model", model->id, "untrained", model->untrained,
-                     "embedding_size", model->network.embedding_size, "preprocessing",
-                     fn_preprocessing_name(model->preprocessing), "crop", model->crop,
-                     /* source */ "source", "format", text_of(model, "source_format"), "name",
-                     text_of(model, "source_name"), "sha256", text_of(model, "source_sha256"),
-                     /* size */ "calibration", object_of(model, "calibration"), "parameters",
-                     (json_int_t)facts.parameters, "macs", (json_int_t)facts.macs, "convolutions",
-                     facts.convolutions,
-                     /* fixed point */ "ranges", "weight_frac_bits", span(facts.weights),
-                     "up_projection_frac_bits", span(facts.projections), "shifts",
-                     span(facts.shifts), "residual_shifts", span(facts.residuals),
-                     "largest_accumulator_log2", facts.bound_bits, "activation_frac_bits",
-                     object_of(model, "activation_frac_bits"),
-                     /* digests */ "digests", "data", text_of(model, "data_sha256"),
-                     "golden_accumulators", text_of(model, "golden_accumulators_sha256"),
-                     "golden_embedding", text_of(model, "golden_embedding_sha256"),
-                     /* the rest */ "operating_points", object_of(model, "operating_points"),
-                     "widths", widths(model));
+    return json_pack(
+        "{s:s, s:s, s:b, s:i, s:s, s:s, s:o, s:{s:o, s:o, s:o}, s:o, s:I, s:I, s:i,"
+        " s:{s:o, s:o, s:o, s:o}, s:f, s:o, s:{s:o, s:o, s:o}, s:o, s:o}",
+        "file", path, "model", model->id, "untrained", model->untrained, "embedding_size",
+        model->network.embedding_size, "preprocessing", fn_preprocessing_name(model->preprocessing),
+        "crop", model->crop, "detector", model->has_detector ? json_string("mtcnn") : json_null(),
+        /* source */ "source", "format", text_of(model, "source_format"), "name",
+        text_of(model, "source_name"), "sha256", text_of(model, "source_sha256"),
+        /* size */ "calibration", object_of(model, "calibration"), "parameters",
+        (json_int_t)facts.parameters, "macs", (json_int_t)facts.macs, "convolutions",
+        facts.convolutions,
+        /* fixed point */ "ranges", "weight_frac_bits", span(facts.weights),
+        "up_projection_frac_bits", span(facts.projections), "shifts", span(facts.shifts),
+        "residual_shifts", span(facts.residuals), "largest_accumulator_log2", facts.bound_bits,
+        "activation_frac_bits", object_of(model, "activation_frac_bits"),
+        /* digests */ "digests", "data", text_of(model, "data_sha256"), "golden_accumulators",
+        text_of(model, "golden_accumulators_sha256"), "golden_embedding",
+        text_of(model, "golden_embedding_sha256"),
+        /* the rest */ "operating_points", object_of(model, "operating_points"), "widths",
+        widths(model));
 }
 
-/* One line a value, names joined by dots. */
+static void print_lines(const char *prefix, json_t *value);
+
+static void print_elements(const char *prefix, json_t *array) {
+    size_t i;
+    json_t *element;
+    json_array_foreach(array, i, element) {
+        char name[160];
+        (void)snprintf(name, sizeof name, "%s.%zu", prefix, i);
+        print_lines(name, element);
+    }
+}
+
+/* One line a value, names joined by dots; lists of objects by their places. */
 static void print_lines(const char *prefix, json_t *value) {
     const char *key;
     json_t *member;
+    if (json_is_object(json_array_get(value, 0))) {
+        print_elements(prefix, value);
+        return;
+    }
     if (!json_is_object(value) || !json_object_size(value)) {
         char *text = json_is_string(value)
                          ? strdup(json_string_value(value))

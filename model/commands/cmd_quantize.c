@@ -36,7 +36,8 @@ struct work {
     struct fn_network *network;
     enum fn_preprocessing preprocessing;
     struct fn_crops crops; /* none without --calibration */
-    enum fn_crop_mode mode;
+    struct fn_crop_way way;
+    struct fn_model_draft *eyes; /* with the detector only; NULL without */
     struct fn_frac_bits bits;
     float *expected; /* [crops.n][embedding_size] of the float network; NULL without pictures */
 };
@@ -45,6 +46,8 @@ static void work_done(struct work *work) {
     fn_source_free(work->source);
     free(work->network);
     fn_crops_done(&work->crops);
+    fn_crop_way_done(&work->way);
+    fn_model_draft_free(work->eyes);
     free(work->expected);
 }
 
@@ -54,25 +57,37 @@ static double seconds_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* The detector, for cutting the calibration pictures as the daemon will cut others. */
+static fn_status open_eyes(const struct options *options, struct work *work, struct fn_error *err) {
+    fn_status status = fn_model_draft_new(work->network, &work->eyes, err);
+    return status == FN_OK ? fn_detector_source_read(options->detector, work->eyes, err) : status;
+}
+
 static fn_status load_pictures(const struct options *options, struct work *work,
                                struct fn_error *err) {
     FN_CLEANUP(fn_paths_done) struct fn_paths paths = {0};
     fn_status status = fn_paths_list(options->calibration, &paths, err);
-    if (status == FN_OK) status = fn_crops_choose_mode(&paths, options->crop, &work->mode, err);
+    if (status == FN_OK)
+        status =
+            fn_crops_choose(&paths, options->crop, work->eyes ? &work->eyes->detector : NULL,
+                            FN_CROP_CONTRACT_DEFAULT, (int)options->n_threads, &work->way, err);
     if (status != FN_OK) return status;
     struct fn_progress progress;
     fn_progress_start(&progress, "pictures", paths.n);
-    status = fn_crops_load(&paths, 0, paths.n, work->mode, true, (int)options->n_threads, &progress,
-                           &work->crops, err);
+    status = fn_crops_load(&paths, 0, paths.n, &work->way, true, (int)options->n_threads, &progress,
+                           &work->crops, NULL, err);
     fn_progress_end(&progress);
     if (status != FN_OK) return status;
     if (work->crops.n == 0)
         return fn_fail(err, FN_IO, "%s: no picture among %zu files", options->calibration, paths.n);
-    (void)printf("pictures      %zu in %s, cropped to %s\n", work->crops.n, options->calibration,
-                 fn_crop_mode_about(work->mode));
+    (void)printf("pictures      %zu in %s, cut to %s\n", work->crops.n, options->calibration,
+                 fn_crop_way_about(&work->way));
     if (work->crops.n_skipped)
         fn_command_note("note: %s: %zu files are no pictures and were passed over",
                         options->calibration, work->crops.n_skipped);
+    if (work->crops.n_faceless)
+        fn_command_note("note: %s: %zu pictures show no face and were passed over",
+                        options->calibration, work->crops.n_faceless);
     return FN_OK;
 }
 
@@ -114,7 +129,14 @@ static fn_status choose_frac_bits(const struct options *options, struct work *wo
     if (status != FN_OK) return status;
     memcpy(work->bits.f, calibration.frac_bits, sizeof work->bits.f);
     work->expected = calibration.embeddings;
-    return fn_provenance_describe(&work->crops, work->mode, work->bits.provenance, err);
+    return fn_provenance_describe(&work->crops, &work->way, work->bits.provenance, err);
+}
+
+/* Of a model with a detector: the one that --crop names, else the default. */
+static enum fn_crop_contract choose_contract(const struct options *options) {
+    enum fn_crop_contract contract;
+    bool named = options->crop && fn_crop_parse(options->crop, &contract);
+    return named && fn_crop_needs_face(contract) ? contract : FN_CROP_CONTRACT_DEFAULT;
 }
 
 static fn_status write_model(const struct options *options, const struct work *work,
@@ -125,7 +147,7 @@ static fn_status write_model(const struct options *options, const struct work *w
     memcpy(draft->frac_bits, work->bits.f, sizeof draft->frac_bits);
     draft->preprocessing = work->preprocessing;
     (void)snprintf(draft->crop, sizeof draft->crop, "%s",
-                   options->detector ? fn_crop_name(FN_CROP_CONTRACT_DEFAULT) : FN_CROP_WHOLE);
+                   options->detector ? fn_crop_name(choose_contract(options)) : FN_CROP_WHOLE);
     (void)snprintf(draft->source_format, sizeof draft->source_format, "%s",
                    work->source->reader->format);
     (void)snprintf(draft->source_name, sizeof draft->source_name, "%s",
@@ -192,6 +214,7 @@ static fn_status quantize(const struct options *options, struct work *work, stru
     if (status == FN_OK)
         status = fn_source_preprocessing(work->source, work->network->embedding_size,
                                          options->preprocessing, &work->preprocessing, err);
+    if (status == FN_OK && options->detector) status = open_eyes(options, work, err);
     if (status == FN_OK) status = choose_frac_bits(options, work, err);
     if (status == FN_OK) status = write_model(options, work, err);
     if (status != FN_OK) return status;
@@ -211,7 +234,7 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
         {"--calibration", "DIR", "pictures to choose the activations' fractional bits on",
          .text = &o.calibration},
         {"-o", "MODEL", "the file to write", .text = &o.output},
-        {"--crop", "centre|whole", "how pictures become crops (centre if 250 x 250, else whole)",
+        {"--crop", "WAY", "crop contract with a detector (mtcnn-p17-160), else centre or whole",
          .text = &o.crop},
         {"--preprocessing", "fixed|per-image", "needed for 128-d networks only",
          .text = &o.preprocessing},
@@ -219,7 +242,8 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          .text = &o.frac_bits},
         {"--write-frac-bits", "FILE", "write them to a file for --frac-bits",
          .text = &o.write_frac_bits},
-        {"--detector", "DIR", "put the face detector of det1.npy...det3.npy into the model",
+        {"--detector", "DIR",
+         "put the face detector into the model: det1.npy...det3.npy or pnet.pt...",
          .text = &o.detector},
         {"--device", "NAME", "where to compare with float32 (auto, reference, ...)",
          .text = &o.device},

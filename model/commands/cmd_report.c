@@ -12,11 +12,12 @@ FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 static fn_status load_crops(const char *directory, size_t n, struct fn_crops *ret,
                             struct fn_error *err) {
     FN_CLEANUP(fn_paths_done) struct fn_paths paths = {0};
-    enum fn_crop_mode mode;
+    FN_CLEANUP(fn_crop_way_done) struct fn_crop_way way = {0};
     fn_status status = fn_paths_list(directory, &paths, err);
-    if (status == FN_OK) status = fn_crops_choose_mode(&paths, NULL, &mode, err);
+    if (status == FN_OK)
+        status = fn_crops_choose(&paths, NULL, NULL, FN_CROP_CONTRACT_WHOLE, 1, &way, err);
     if (status != FN_OK) return status;
-    return fn_crops_load(&paths, 0, n < paths.n ? n : paths.n, mode, true, 1, NULL, ret, err);
+    return fn_crops_load(&paths, 0, n < paths.n ? n : paths.n, &way, true, 1, NULL, ret, NULL, err);
 }
 
 static fn_status write_page(const char *path, const struct fn_report_page *report,

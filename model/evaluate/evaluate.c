@@ -7,8 +7,9 @@
 
 #define CHUNK 64 /* pictures in memory at a time */
 
-fn_status fn_evaluate_embed(const struct fn_paths *paths, enum fn_crop_mode mode, int n_threads,
-                            struct fn_subject *subjects, size_t n_subjects, struct fn_error *err) {
+fn_status fn_evaluate_embed(const struct fn_paths *paths, const struct fn_crop_way *way,
+                            int n_threads, struct fn_subject *subjects, size_t n_subjects,
+                            bool *ret_missing, struct fn_error *err) {
     for (size_t s = 0; s < n_subjects; s++) {
         size_t size = (size_t)fn_embedder_size(subjects[s].embedder);
         subjects[s].embeddings = calloc(paths->n + 1, size * sizeof(float));
@@ -21,7 +22,8 @@ fn_status fn_evaluate_embed(const struct fn_paths *paths, enum fn_crop_mode mode
     for (size_t first = 0; first < paths->n && status == FN_OK; first += CHUNK) {
         size_t n = paths->n - first < CHUNK ? paths->n - first : CHUNK;
         FN_CLEANUP(fn_crops_done) struct fn_crops crops = {0};
-        status = fn_crops_load(paths, first, n, mode, false, n_threads, &progress, &crops, err);
+        status = fn_crops_load(paths, first, n, way, false, n_threads, &progress, &crops,
+                               ret_missing + first, err);
         for (size_t s = 0; s < n_subjects && status == FN_OK; s++)
             status = fn_embedder_run(subjects[s].embedder, crops.pixels, n, NULL,
                                      subjects[s].embeddings +
@@ -47,6 +49,7 @@ struct impostor_job {
     const struct fn_lfw *lfw;
     const float *embeddings;
     int size;
+    const bool *missing;  /* [pictures] */
     const size_t *starts; /* [pictures]: where those with picture i as the first begin */
     double *distances;
 };
@@ -57,26 +60,32 @@ static fn_status measure_row(void *context, size_t i, int worker, struct fn_erro
     const struct impostor_job *job = context;
     double *out = job->distances + job->starts[i];
     for (size_t j = i + 1; j < job->lfw->n_pictures; j++)
-        if (job->lfw->pictures[i].person != job->lfw->pictures[j].person)
+        if (!job->missing[i] && !job->missing[j] &&
+            job->lfw->pictures[i].person != job->lfw->pictures[j].person)
             *out++ = squared_distance(job->embeddings, job->size, i, j);
     return FN_OK;
 }
 
 static fn_status measure_all_impostors(const struct fn_lfw *lfw, const float *embeddings, int size,
-                                       struct fn_roc *roc, struct fn_error *err) {
+                                       const bool *missing, struct fn_roc *roc,
+                                       struct fn_error *err) {
     size_t n = lfw->n_pictures, total = 0;
     FN_CLEANUP_FREE size_t *starts = calloc(n + 1, sizeof *starts);
     if (!starts) return fn_fail(err, FN_NO_MEMORY, "no memory for %zu pictures", n);
     /* Pictures are sorted by person: whoever comes after one's own run is somebody else. */
-    for (size_t i = 0, end = 0; i < n; i++) {
-        while (end < n && lfw->pictures[end].person == lfw->pictures[i].person) end++;
+    for (size_t i = 0, end = 0, after = 0; i < n; i++) {
+        if (i == end) {
+            while (end < n && lfw->pictures[end].person == lfw->pictures[i].person) end++;
+            after = 0;
+            for (size_t j = end; j < n; j++) after += !missing[j];
+        }
         starts[i] = total;
-        total += n - end;
+        total += missing[i] ? 0 : after;
     }
     roc->impostors = calloc(total + 1, sizeof *roc->impostors);
     if (!roc->impostors) return fn_fail(err, FN_NO_MEMORY, "no memory for %zu pairs", total);
     roc->n_impostors = total;
-    struct impostor_job job = {lfw, embeddings, size, starts, roc->impostors};
+    struct impostor_job job = {lfw, embeddings, size, missing, starts, roc->impostors};
     return fn_parallel_run(n, fn_parallel_cpus(), measure_row, &job, NULL, err);
 }
 
@@ -112,20 +121,26 @@ static fn_status fit(struct fn_roc_pair *pairs, size_t n, int n_folds, struct fn
     return FN_OK;
 }
 
+/* Squared distances are at most 4. */
+static double distance_of(const struct fn_lfw_pair *pair, const float *embeddings, int size,
+                          const bool *missing) {
+    if (missing[pair->a] || missing[pair->b]) return pair->same ? 9 : -1;
+    return squared_distance(embeddings, size, pair->a, pair->b);
+}
+
 static fn_status judge(const struct fn_lfw *lfw, const float *embeddings, int size,
-                       bool all_impostors, const struct fn_values *fars, struct fn_verdict *verdict,
-                       struct fn_error *err) {
+                       const bool *missing, bool all_impostors, const struct fn_values *fars,
+                       struct fn_verdict *verdict, struct fn_error *err) {
     size_t n = lfw->n_pairs;
     FN_CLEANUP_FREE struct fn_roc_pair *pairs = calloc(n + 1, sizeof *pairs);
     if (!pairs) return fn_fail(err, FN_NO_MEMORY, "no memory for %zu pairs", n);
     for (size_t i = 0; i < n; i++)
-        pairs[i] = (struct fn_roc_pair){
-            squared_distance(embeddings, size, lfw->pairs[i].a, lfw->pairs[i].b),
-            lfw->pairs[i].same, lfw->pairs[i].fold};
+        pairs[i] = (struct fn_roc_pair){distance_of(&lfw->pairs[i], embeddings, size, missing),
+                                        lfw->pairs[i].same, lfw->pairs[i].fold};
     fn_status status = fit(pairs, n, lfw->n_folds, verdict, err);
     if (status == FN_OK) status = split(pairs, n, !all_impostors, &verdict->roc, err);
     if (status == FN_OK && all_impostors)
-        status = measure_all_impostors(lfw, embeddings, size, &verdict->roc, err);
+        status = measure_all_impostors(lfw, embeddings, size, missing, &verdict->roc, err);
     if (status != FN_OK) return status;
     fn_roc_sort(&verdict->roc);
     verdict->auc = fn_roc_auc(&verdict->roc);
@@ -138,10 +153,10 @@ static fn_status judge(const struct fn_lfw *lfw, const float *embeddings, int si
 }
 
 fn_status fn_evaluate_judge(const struct fn_lfw *lfw, const float *embeddings, int size,
-                            bool all_impostors, const struct fn_values *fars,
+                            const bool *missing, bool all_impostors, const struct fn_values *fars,
                             struct fn_verdict *ret_verdict, struct fn_error *err) {
     struct fn_verdict verdict = {0};
-    fn_status status = judge(lfw, embeddings, size, all_impostors, fars, &verdict, err);
+    fn_status status = judge(lfw, embeddings, size, missing, all_impostors, fars, &verdict, err);
     if (status == FN_OK)
         *ret_verdict = verdict;
     else

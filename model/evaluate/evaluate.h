@@ -22,10 +22,11 @@ struct fn_subject {
 };
 
 /* Load, crop and embed all pictures with every subject, a few at a time: memory does not grow with
- * their number but for the embeddings. */
-FN_MUST fn_status fn_evaluate_embed(const struct fn_paths *paths, enum fn_crop_mode mode,
+ * their number but for the embeddings. ret_missing: [paths->n], whether a face was sought and not
+ * found. */
+FN_MUST fn_status fn_evaluate_embed(const struct fn_paths *paths, const struct fn_crop_way *way,
                                     int n_threads, struct fn_subject *subjects, size_t n_subjects,
-                                    struct fn_error *err);
+                                    bool *ret_missing, struct fn_error *err);
 
 struct fn_far_point {
     double far, tar, threshold;
@@ -43,10 +44,13 @@ struct fn_verdict {
     struct fn_roc roc; /* owned */
 };
 
-/* Judge one subject's embeddings ([pictures][size]). FN_USAGE when there are too few pairs. */
+/* Judge one subject's embeddings ([pictures][size]). A listed pair with a missing picture is wrong
+ * at any threshold; among every two pictures of different people the missing ones are left out.
+ * FN_USAGE when there are too few pairs. */
 FN_MUST fn_status fn_evaluate_judge(const struct fn_lfw *lfw, const float *embeddings, int size,
-                                    bool all_impostors, const struct fn_values *fars,
-                                    struct fn_verdict *ret_verdict, struct fn_error *err);
+                                    const bool *missing, bool all_impostors,
+                                    const struct fn_values *fars, struct fn_verdict *ret_verdict,
+                                    struct fn_error *err);
 void fn_verdict_done(struct fn_verdict *verdict);
 
 #endif

@@ -16,9 +16,9 @@ struct fn_face_cutter {
     struct fn_detect_scratch *scratches[];
 };
 
-fn_status fn_face_cutter_new(const struct fn_model *model, const struct fn_face_options *options,
-                             int n_workers, struct fn_face_cutter **ret_cutter,
-                             struct fn_error *err) {
+fn_status fn_face_cutter_new(const struct fn_mtcnn_weights *detector,
+                             const struct fn_face_options *options, int n_workers,
+                             struct fn_face_cutter **ret_cutter, struct fn_error *err) {
     FN_CLEANUP(fn_face_cutter_free)
     struct fn_face_cutter *cutter =
         calloc(1, sizeof *cutter + (size_t)n_workers * sizeof cutter->scratches[0]);
@@ -27,12 +27,12 @@ fn_status fn_face_cutter_new(const struct fn_model *model, const struct fn_face_
     cutter->n_workers = n_workers;
     fn_status status = FN_OK;
     if (fn_crop_needs_face(options->contract)) {
-        if (!model->has_detector)
+        if (!detector)
             return fn_fail(err, FN_USAGE,
                            "crop contract %s needs faces, and the model has no detector (make one "
                            "with: facenet-model quantize --detector DIR)",
                            fn_crop_name(options->contract));
-        status = fn_detector_open(&model->detector, &cutter->detector, err);
+        status = fn_detector_open(detector, &cutter->detector, err);
         for (int i = 0; i < n_workers && status == FN_OK; i++)
             status = fn_detect_scratch_new(&cutter->scratches[i], err);
     }

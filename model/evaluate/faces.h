@@ -7,7 +7,6 @@
 
 #include "engine/cleanup.h"
 #include "engine/detect/crop.h"
-#include "engine/model.h"
 
 struct fn_face_cutter; /* opaque: a detector, and a scratch for each worker */
 
@@ -19,8 +18,8 @@ struct fn_face_options {
     int enlarge;     /* 1...8: first enlarge the picture so many times, linearly */
 };
 
-/* The model lends its detector. FN_USAGE when the contract needs a face and the model has none. */
-FN_MUST fn_status fn_face_cutter_new(const struct fn_model *model,
+/* detector: weights, copied; NULL without, and then FN_USAGE when the contract needs a face. */
+FN_MUST fn_status fn_face_cutter_new(const struct fn_mtcnn_weights *detector,
                                      const struct fn_face_options *options, int n_workers,
                                      struct fn_face_cutter **ret_cutter, struct fn_error *err);
 void fn_face_cutter_free(struct fn_face_cutter *cutter); /* NULL is a no-op */

@@ -64,7 +64,10 @@ void fn_report_print(const struct fn_report *report) {
     (void)printf("pairs        %s: %zu, %d %s, %zu pictures in %s\n", report->pairs,
                  report->n_pairs, report->n_folds, report->n_folds == 1 ? "fold" : "folds",
                  report->n_pictures, report->images);
-    (void)printf("crops        %s; no face detection yet\n", fn_crop_mode_about(report->crop));
+    (void)printf("crops        %s\n", fn_crop_way_about(report->crop));
+    if (report->crop->mode == FN_CROP_FACES)
+        (void)printf("faces        none in %zu pictures: %zu listed pairs count as wrong\n",
+                     report->n_missing, report->n_missing_pairs);
     if (report->n_folds == 1)
         (void)printf("folds        one set, so %d stratified sub-folds: every %dth same and every "
                      "%dth different pair\n",
@@ -131,12 +134,14 @@ fn_status fn_report_print_json(const struct fn_report *report, struct fn_error *
     const struct fn_verdict *first = &report->subjects[0].verdict;
     FN_CLEANUP(json_decref)
     json_t *root = json_pack(
-        "{s:s%, s:I, s:I, s:i, s:i, s:b, s:s, s:{s:s, s:I}, s:s, s:o}", "pairs_file", report->pairs,
-        strlen(report->pairs), "pairs", (json_int_t)report->n_pairs, "pictures",
+        "{s:s%, s:I, s:I, s:i, s:i, s:b, s:s, s:I, s:I, s:{s:s, s:I}, s:s, s:o}", "pairs_file",
+        report->pairs, strlen(report->pairs), "pairs", (json_int_t)report->n_pairs, "pictures",
         (json_int_t)report->n_pictures, "folds_in_file", report->n_folds, "folds", first->n_folds,
-        "subfolds", report->n_folds == 1, "crop", fn_crop_mode_name(report->crop), "impostors",
-        "which", report->all_impostors ? "all" : "listed", "count",
-        (json_int_t)first->roc.n_impostors, "metric", "l2_squared", "results", subjects);
+        "subfolds", report->n_folds == 1, "crop", fn_crop_way_name(report->crop),
+        "pictures_without_face", (json_int_t)report->n_missing, "pairs_without_face",
+        (json_int_t)report->n_missing_pairs, "impostors", "which",
+        report->all_impostors ? "all" : "listed", "count", (json_int_t)first->roc.n_impostors,
+        "metric", "l2_squared", "results", subjects);
     if (root && report->cosines.n)
         (void)json_object_set_new(
             root, "cosine_to_float",

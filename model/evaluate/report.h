@@ -20,7 +20,9 @@ struct fn_report {
     const char *pairs, *images;
     int n_folds; /* of the pairs file */
     size_t n_pairs, n_pictures;
-    enum fn_crop_mode crop;
+    const struct fn_crop_way *crop; /* borrowed */
+    size_t n_missing;               /* pictures in which a face was sought and not found */
+    size_t n_missing_pairs;         /* listed pairs with such a picture: counted as wrong */
     bool all_impostors;
     struct fn_report_subject subjects[FN_MAX_SUBJECTS];
     size_t n_subjects;

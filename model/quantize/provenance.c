@@ -26,7 +26,7 @@ static void find_cpu(char *ret_name, size_t size) {
     }
 }
 
-fn_status fn_provenance_describe(const struct fn_crops *crops, enum fn_crop_mode mode,
+fn_status fn_provenance_describe(const struct fn_crops *crops, const struct fn_crop_way *way,
                                  char ret_json[FN_PROVENANCE_SIZE], struct fn_error *err) {
     char digest[FN_SHA256_HEX_SIZE], cpu[128];
     fn_sha256_hex(crops->pixels, crops->n * FN_CROP_SIZE, digest);
@@ -34,7 +34,7 @@ fn_status fn_provenance_describe(const struct fn_crops *crops, enum fn_crop_mode
     FN_CLEANUP(json_decref)
     json_t *object =
         json_pack("{s:I, s:s, s:s, s:s, s:s}", "pictures", (json_int_t)crops->n, "sha256", digest,
-                  "crop", fn_crop_mode_name(mode), "cpu", cpu, "sgemm", fn_blas_core());
+                  "crop", fn_crop_way_name(way), "cpu", cpu, "sgemm", fn_blas_core());
     FN_CLEANUP_FREE char *text =
         object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     if (!text || strlen(text) >= FN_PROVENANCE_SIZE)

@@ -9,7 +9,8 @@
 #include "model/quantize/frac_bits.h"
 
 /* Compact JSON. The digest is over the pixels of all crops in their order. */
-FN_MUST fn_status fn_provenance_describe(const struct fn_crops *crops, enum fn_crop_mode mode,
+FN_MUST fn_status fn_provenance_describe(const struct fn_crops *crops,
+                                         const struct fn_crop_way *way,
                                          char ret_json[FN_PROVENANCE_SIZE], struct fn_error *err);
 
 #endif

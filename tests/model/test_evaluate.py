@@ -85,7 +85,6 @@ def test_a_model_is_compared_with_its_float_network(tool, model, sources, pictur
         "standard deviation",
         "standard error",
         "10 stratified sub-folds: every 10th same and every 10th different pair",
-        "no face detection yet",
         "1st percentile",
         "not measurable",
         "computed by reference",

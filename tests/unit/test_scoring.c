@@ -54,7 +54,6 @@ static void list_pictures(struct fn_pairs *ret_pairs) {
 
 static void distances_belong_to_their_pictures(void **state) {
     (void)state;
-    struct fn_model *model = calloc(1, sizeof *model);
     const struct fn_face_options options = {.contract = FN_CROP_CONTRACT_WHOLE, .enlarge = 2};
     size_t embedded = 0;
     const struct fn_embed embed = {embed_colour, &embedded, 3};
@@ -65,7 +64,7 @@ static void distances_belong_to_their_pictures(void **state) {
     struct fn_error err;
     write_pictures();
     list_pictures(&pairs);
-    assert_ok(fn_face_cutter_new(model, &options, 2, &cutter, &err), err);
+    assert_ok(fn_face_cutter_new(NULL, &options, 2, &cutter, &err), err);
     assert_ok(fn_scores_make(&pairs, temporary_dir, cutter, 2, &embed, NULL, &scores, &err), err);
     assert_int_equal(embedded, N);
     assert_int_equal(scores.n_missing, 0);
@@ -86,7 +85,6 @@ static void distances_belong_to_their_pictures(void **state) {
     fn_scores_done(&scores);
     fn_face_cutter_free(cutter);
     fn_pairs_done(&pairs);
-    free(model);
 }
 
 static void a_picture_without_a_face_makes_its_pairs_wrong(void **state) {
@@ -96,7 +94,6 @@ static void a_picture_without_a_face_makes_its_pairs_wrong(void **state) {
         skip();
         return;
     }
-    struct fn_model model = {.has_detector = true, .detector = draft->detector};
     const struct fn_face_options options = {.contract = FN_CROP_CONTRACT_P17};
     size_t embedded = 0;
     const struct fn_embed embed = {embed_colour, &embedded, 3};
@@ -107,7 +104,7 @@ static void a_picture_without_a_face_makes_its_pairs_wrong(void **state) {
     struct fn_error err;
     write_pictures();
     list_pictures(&pairs);
-    assert_ok(fn_face_cutter_new(&model, &options, 2, &cutter, &err), err);
+    assert_ok(fn_face_cutter_new(&draft->detector, &options, 2, &cutter, &err), err);
     assert_ok(fn_scores_make(&pairs, temporary_dir, cutter, 2, &embed, NULL, &scores, &err), err);
     assert_int_equal(embedded, 0);
     assert_int_equal(scores.n_missing, N);
@@ -122,19 +119,16 @@ static void a_picture_without_a_face_makes_its_pairs_wrong(void **state) {
 
 static void a_contract_with_faces_needs_a_detector(void **state) {
     (void)state;
-    struct fn_model *model = calloc(1, sizeof *model);
     const struct fn_face_options options = {.contract = FN_CROP_CONTRACT_M32};
     struct fn_face_cutter *cutter = NULL;
     struct fn_error err;
-    assert_int_equal(fn_face_cutter_new(model, &options, 1, &cutter, &err), FN_USAGE);
+    assert_int_equal(fn_face_cutter_new(NULL, &options, 1, &cutter, &err), FN_USAGE);
     assert_non_null(strstr(err.text, "the model has no detector"));
     assert_null(cutter);
-    free(model);
 }
 
 static void a_file_that_is_missing_or_no_picture_is_named(void **state) {
     (void)state;
-    struct fn_model *model = calloc(1, sizeof *model);
     const struct fn_face_options options = {.contract = FN_CROP_CONTRACT_WHOLE};
     size_t embedded = 0;
     const struct fn_embed embed = {embed_colour, &embedded, 3};
@@ -146,7 +140,7 @@ static void a_file_that_is_missing_or_no_picture_is_named(void **state) {
     const struct fn_piece piece = {"no picture", 10};
     write_pictures();
     assert_ok(fn_file_write(temporary_path("text.png"), &piece, 1, &err), err);
-    assert_ok(fn_face_cutter_new(model, &options, 2, &cutter, &err), err);
+    assert_ok(fn_face_cutter_new(NULL, &options, 2, &cutter, &err), err);
     for (size_t i = 0; i < 2; i++) {
         assert_ok(fn_pairs_parse("list", lists[i], strlen(lists[i]), &pairs, &err), err);
         assert_int_equal(
@@ -156,7 +150,6 @@ static void a_file_that_is_missing_or_no_picture_is_named(void **state) {
         fn_pairs_done(&pairs);
     }
     fn_face_cutter_free(cutter);
-    free(model);
 }
 
 static void enlarging_is_linear_between_centres(void **state) {
