@@ -6,17 +6,55 @@
  *   FN_TILE    output pixels that are computed at once, at most FN_LANES
  *   FN_BLOCKS  blocks of 16 output channels that are computed at once: a group
  *   FN_DOT     fn_dot, or fn_dot_signed for inputs below zero
+ *   FN_ORDERED set where weights come in runs of four quads, of two and of one (params.h)
  *
  * Pixels are counted over all pictures of the batch, so a tile may straddle rows and pictures and
  * only a batch's last tile is ever incomplete; it computes and stores its last pixel several times.
  * What is done once a tile is done for all 16 lanes of a vector, though a tile may have fewer. */
 
-/* Sums of one tile and one group. w: the group's weights; top, at: the row and the place of each
- * pixel's window. */
+#ifdef FN_ORDERED
+/* `count` runs of n quads, the first 8 lanes of all pixels and then the others. */
+static inline __attribute__((always_inline)) __global const fn_quads *
+FN_NAME(FN_CONV, multiply_runs)(__global const fn_quads *w, __global const int *first, int count,
+                                int n, __global const uint *const source[FN_TILE],
+                                fn_sums acc[FN_TILE][FN_BLOCKS]) {
+    for (int i = 0; i < count; i++, w += n) {
+        __global const int8 *const halves = (__global const int8 *)w;
+        fn_prefetch(w);
+        if (n > 1) fn_prefetch(w + 1);
+        if (n > 2) fn_prefetch(w + 2), fn_prefetch(w + 3);
+#pragma unroll
+        for (int p = 0; p < FN_TILE; p++)
+            acc[p][0].lo = fn_dot_half(acc[p][0].lo, halves, source[p] + first[i], n);
+        FN_LOAD_AGAIN();
+#pragma unroll
+        for (int p = 0; p < FN_TILE; p++)
+            acc[p][0].hi = fn_dot_half(acc[p][0].hi, halves + 1, source[p] + first[i], n);
+        FN_LOAD_AGAIN();
+    }
+    return w;
+}
+
+/* One row of a kernel. order: how many runs of each length there are, and where they begin. */
+static inline __attribute__((always_inline)) __global const fn_quads *
+FN_NAME(FN_CONV, multiply_row)(__global const fn_quads *w, __global const int *order,
+                               __global const uint *const source[FN_TILE],
+                               fn_sums acc[FN_TILE][FN_BLOCKS]) {
+    const int fours = order[0], twos = order[1], ones = order[2];
+    order += 3;
+    w = FN_NAME(FN_CONV, multiply_runs)(w, order, fours, 4, source, acc);
+    w = FN_NAME(FN_CONV, multiply_runs)(w, order + fours, twos, 2, source, acc);
+    return FN_NAME(FN_CONV, multiply_runs)(w, order + fours + twos, ones, 1, source, acc);
+}
+#endif
+
+/* Sums of one tile and one group. w: the group's weights; order: of its rows; top, at: the row and
+ * the place of each pixel's window. */
 static inline __attribute__((always_inline)) void
 FN_NAME(FN_CONV, multiply)(const struct fn_layer_params *l, __global const char *arena,
-                           __global const fn_quads *w, __global const fn_ones *ones, int all,
-                           int16 top, int16 at, fn_sums acc[FN_TILE][FN_BLOCKS]) {
+                           __global const fn_quads *w, __global const int *order,
+                           __global const fn_ones *ones, int all, int16 top, int16 at,
+                           fn_sums acc[FN_TILE][FN_BLOCKS]) {
     const int run = l->quads * l->kernel_w; /* words in a kernel's row */
     for (int ky = 0; ky < l->kernel_h; ky++) {
         const int16 inside = as_uint16(top + ky) < (uint16)l->in_height;
@@ -25,6 +63,10 @@ FN_NAME(FN_CONV, multiply)(const struct fn_layer_params *l, __global const char 
         __global const uint *source[FN_TILE];
 #pragma unroll
         for (int p = 0; p < FN_TILE; p++) source[p] = (__global const uint *)(arena + place[p]);
+#ifdef FN_ORDERED
+        w = FN_NAME(FN_CONV, multiply_row)(w, order, source, acc);
+        order += 3 + run;
+#else
         for (int q = 0; q < run; q++, w += FN_BLOCKS) {
             const fn_ones one = ones[q >> 30]; /* always ones[0] */
             fn_quads lanes[FN_BLOCKS];
@@ -41,6 +83,7 @@ FN_NAME(FN_CONV, multiply)(const struct fn_layer_params *l, __global const char 
                     acc[p][b] = FN_DOT(acc[p][b], lanes[b], four, one, all);
             }
         }
+#endif
     }
 }
 
@@ -77,7 +120,7 @@ FN_NAME(FN_CONV, finish)(const struct fn_layer_params *l, __global char *arena,
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 FN_CONV(__global char *arena, __global const char *weights, __global const int16 *channels,
         __global const struct fn_layer_params *layers, __global const fn_ones *ones, int all,
-        int4 members, int4 ends, int4 spans, int4 chunks, int pictures) {
+        int4 members, int4 ends, int4 spans, int4 chunks, int pictures, __global const int *order) {
     int item = get_global_id(0);
     const int member = (item >= ends.s0) + (item >= ends.s1) + (item >= ends.s2);
     if (member > 0) item -= fn_pick(ends, member - 1);
@@ -108,8 +151,9 @@ FN_CONV(__global char *arena, __global const char *weights, __global const int16
 #pragma unroll
                 for (int p = 0; p < FN_TILE; p++) acc[p][b] = fn_sums_of(group_channels[b * 3]);
             FN_NAME(FN_CONV, multiply)
-            (&l, arena, (__global const fn_quads *)(weights + l.weights) + group * group_size, ones,
-             all, top, at, acc);
+            (&l, arena, (__global const fn_quads *)(weights + l.weights) + group * group_size,
+             order + l.order + group * l.kernel_h * (3 + l.kernel_w * l.quads), ones, all, top, at,
+             acc);
 #pragma unroll
             for (int b = 0; b < FN_BLOCKS; b++) {
                 int16 sums[FN_TILE];
@@ -135,3 +179,4 @@ FN_CONV(__global char *arena, __global const char *weights, __global const int16
 #undef FN_TILE
 #undef FN_BLOCKS
 #undef FN_DOT
+#undef FN_ORDERED

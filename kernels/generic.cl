@@ -73,6 +73,9 @@ static inline void fn_store_gap(__global char *arena, const struct fn_layer_para
 #define FN_TILE   FN_CONV_TILE
 #define FN_BLOCKS FN_CONV_BLOCKS
 #define FN_DOT    fn_dot
+#if FN_X86 == 2
+#define FN_ORDERED
+#endif
 #include "conv.cl.h"
 
 /* For the last pixels of a small picture, where `conv` would compute many in vain. */
@@ -80,6 +83,9 @@ static inline void fn_store_gap(__global char *arena, const struct fn_layer_para
 #define FN_TILE   FN_TAIL_TILE
 #define FN_BLOCKS FN_CONV_BLOCKS
 #define FN_DOT    fn_dot
+#if FN_X86 == 2
+#define FN_ORDERED
+#endif
 #include "conv.cl.h"
 
 /* For few output channels. */

@@ -10,8 +10,11 @@
  * Weights: [group of 16 * blocks output channels][kernel_h][kernel_w][quad][16 * blocks lanes][4
  * channels] bytes.
  * Channel numbers: [block of 16][3][16 lanes] int: bias, s (engine/fixed.h), r.
- * The arena's first bytes are zeros that nothing writes: rows above and below a picture are read
- * there. */
+ * For kernels that add pairs in 16 bits (x86.cl.h), blocks is 1 and the quads of a kernel's row are
+ * in another order: runs of four quads, runs of two, single ones. Order: [group][kernel_h] ints:
+ * how many of each there are, the first quad of each run, and unused ones up to 3 + kernel_w *
+ * quads. The arena's first bytes are zeros that nothing writes: rows above and below a picture are
+ * read there. */
 #ifndef FN_PARAMS_H
 #define FN_PARAMS_H
 
@@ -43,6 +46,7 @@ struct fn_layer_params {
     fn_word out_channels;      /* of the layer, not of the tensor it writes to */
     fn_word blocks;            /* blocks of 16 output channels that a work-item computes */
     fn_word weights, channels; /* channels: index into the channel numbers */
+    fn_word order;             /* index of the layer's first int */
     fn_word low;               /* smallest output: 0 after ReLU, else -128 */
     fn_word pool_shift;        /* d */
 };

@@ -36,5 +36,6 @@ extern const struct fn_family fn_family_fpga_fused;      /* fpga.c */
 extern const struct fn_family fn_family_generic;         /* ndrange.c */
 extern const struct fn_family fn_family_x86_avx512_vnni; /* x86.c */
 extern const struct fn_family fn_family_x86_avx_vnni;    /* x86.c */
+extern const struct fn_family fn_family_x86_avx2;        /* x86.c */
 
 #endif

@@ -42,6 +42,7 @@ static const struct {
 #define CONV_SPANS       8
 #define CONV_CHUNKS      9
 #define CONV_PICTURES    10
+#define CONV_ORDER       11
 #define HEAD_ACCUMULATOR 5
 
 struct ndrange {
@@ -82,6 +83,7 @@ static bool is_narrow(const struct ndrange *o, const struct fn_layer *layer) {
 
 static void choose_kinds(struct ndrange *o) {
     const struct fn_network *network = &o->model->network;
+    o->packing.ordered = o->form.ordered;
     o->packing.unsigned_inputs = o->form.unsigned_inputs;
     for (int i = 0; i < network->n_layers; i++) {
         const struct fn_layer *layer = &network->layers[i];
@@ -113,7 +115,7 @@ static fn_status build_program(struct ndrange *o, const struct fn_engine_options
 
 /* Buffers of the whole engine, and those arguments of the kernels that never change. */
 struct resident {
-    int weights, channels, layers, ones, sums;
+    int weights, channels, layers, ones, order, sums;
 };
 
 static fn_status make_buffers(struct ndrange *o, const struct fn_pack *pack, struct resident *r,
@@ -135,6 +137,7 @@ static fn_status make_buffers(struct ndrange *o, const struct fn_pack *pack, str
         {(pack->n_channels + 1) * sizeof *pack->channels, pack->channels, &r->channels},
         {sizeof pack->layers, pack->layers, &r->layers},
         {sizeof ones, ones, &r->ones},
+        {(pack->n_order + 1) * sizeof *pack->order, pack->order, &r->order},
         {batch * (head_channels + FN_LANES) * sizeof(int32_t), NULL, &r->sums},
         {batch * ((size_t)network->embedding_size + FN_LANES) * sizeof(int32_t), NULL,
          &o->accumulators},
@@ -164,6 +167,8 @@ static fn_status set_buffers(struct ndrange *o, int kernel, const struct residen
     if (kernel > CONV_SIGNED) return status;
     if (status == FN_OK)
         status = fn_cl_set_buffer(o->cl, o->kernels[kernel], CONV_ONES, r->ones, err);
+    if (status == FN_OK)
+        status = fn_cl_set_buffer(o->cl, o->kernels[kernel], CONV_ORDER, r->order, err);
     if (status == FN_OK) status = fn_cl_set_int(o->cl, o->kernels[kernel], CONV_ALL, -1, err);
     return status;
 }

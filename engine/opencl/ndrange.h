@@ -13,6 +13,7 @@ struct fn_ndrange_form {
     int tail_tile;        /* pixels where that wastes less */
     int narrow_tile;      /* pixels of work-items with one block */
     int signed_tile;      /* pixels of work-items on signed inputs */
+    bool ordered;         /* weights in the order of order.h, for FN_ORDERED */
     bool unsigned_inputs; /* kernels add 128 to signed inputs (pack.h) */
 };
 

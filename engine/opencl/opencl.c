@@ -10,9 +10,9 @@
 #include "engine/opencl/family.h"
 
 /* `auto` takes the first that does not refuse the device. */
-static const struct fn_family *const families[] = {&fn_family_fpga, &fn_family_fpga_fused,
-                                                   &fn_family_x86_avx512_vnni,
-                                                   &fn_family_x86_avx_vnni, &fn_family_generic};
+static const struct fn_family *const families[] = {
+    &fn_family_fpga,         &fn_family_fpga_fused, &fn_family_x86_avx512_vnni,
+    &fn_family_x86_avx_vnni, &fn_family_x86_avx2,   &fn_family_generic};
 #define N_FAMILIES (sizeof families / sizeof families[0])
 
 struct opencl {

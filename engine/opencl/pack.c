@@ -6,8 +6,10 @@
 #include "engine/opencl/pack.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/cleanup.h"
+#include "engine/opencl/order.h"
 
 FN_DEFINE_CLEANUP(struct fn_pack *, fn_pack_free)
 
@@ -40,6 +42,29 @@ static void pack_weights(const struct fn_layer *layer, const int8_t *weights, si
                 group[at] = weights[(oc * taps + tap) * in + ic];
             }
     }
+}
+
+static bool is_ordered(const struct fn_network *network, const struct fn_packing *packing,
+                       int index) {
+    const struct fn_layer *layer = &network->layers[index];
+    return packing->ordered && layer->op == FN_OP_CONV && !network->tensors[layer->input].is_signed;
+}
+
+static size_t count_row_quads(const struct fn_layer *layer) {
+    return (size_t)layer->kernel_w * count_quads(layer);
+}
+
+/* Packed weights of a layer into the order of order.h, row by row. */
+static fn_status order_weights(const struct fn_layer *layer, size_t blocks, int8_t *weights,
+                               int32_t *ret_order, struct fn_error *err) {
+    size_t quads = count_row_quads(layer), size = quads * FN_QUAD * FN_LANES;
+    FN_CLEANUP_FREE int8_t *row = malloc(size);
+    if (!row) return fn_fail(err, FN_NO_MEMORY, "no memory to order %zu weights", size);
+    for (size_t i = 0; i < blocks * (size_t)layer->kernel_h; i++) {
+        memcpy(row, weights + i * size, size);
+        fn_order_row(row, (int)quads, weights + i * size, ret_order + i * (3 + quads));
+    }
+    return FN_OK;
 }
 
 /* 128 times the weights of an output channel. It may leave int32, as may the bias less it; what
@@ -127,6 +152,9 @@ static void lay_out(const struct fn_network *network, const struct fn_packing *p
         pack->layers[i].channels = (fn_word)(pack->n_channels / FN_LANES);
         pack->weights_size += blocks * count_taps(layer) * count_quads(layer) * FN_QUAD * FN_LANES;
         pack->n_channels += blocks * 3 * FN_LANES;
+        if (!is_ordered(network, packing, i)) continue;
+        pack->layers[i].order = (fn_word)pack->n_order;
+        pack->n_order += blocks * (size_t)layer->kernel_h * (3 + count_row_quads(layer));
     }
 }
 
@@ -144,16 +172,24 @@ fn_status fn_pack_make(const struct fn_model *model, const struct fn_plan *plan,
     /* One more of each, so that a network of pools alone has something to allocate. */
     pack->weights = calloc(pack->weights_size + 1, 1);
     pack->channels = calloc(pack->n_channels + 1, sizeof *pack->channels);
-    if (!pack->weights || !pack->channels)
+    pack->order = calloc(pack->n_order + 1, sizeof *pack->order);
+    if (!pack->weights || !pack->channels || !pack->order)
         return fn_fail(err, FN_NO_MEMORY, "no memory to pack %zu bytes of weights",
                        pack->weights_size);
-    for (int i = 0; i < network->n_layers; i++) {
-        if (network->layers[i].op == FN_OP_POOL) continue;
-        pack_weights(&network->layers[i], model->params[i].weights, (size_t)packing->blocks[i],
-                     pack->weights + pack->layers[i].weights);
+    fn_status status = FN_OK;
+    for (int i = 0; i < network->n_layers && status == FN_OK; i++) {
+        const struct fn_layer *layer = &network->layers[i];
+        const struct fn_layer_params *at = &pack->layers[i];
+        if (layer->op == FN_OP_POOL) continue;
+        pack_weights(layer, model->params[i].weights, (size_t)packing->blocks[i],
+                     pack->weights + at->weights);
         pack_channels(model, i, packing->unsigned_inputs,
-                      pack->channels + (size_t)pack->layers[i].channels * FN_LANES);
+                      pack->channels + (size_t)at->channels * FN_LANES);
+        if (is_ordered(network, packing, i))
+            status = order_weights(layer, count_blocks(layer, 1), pack->weights + at->weights,
+                                   pack->order + at->order, err);
     }
+    if (status != FN_OK) return status;
     *ret_pack = FN_TAKE(pack);
     return FN_OK;
 }
@@ -162,5 +198,6 @@ void fn_pack_free(struct fn_pack *pack) {
     if (!pack) return;
     free(pack->weights);
     free(pack->channels);
+    free(pack->order);
     free(pack);
 }

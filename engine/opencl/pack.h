@@ -18,11 +18,14 @@ struct fn_pack {
     size_t weights_size; /* bytes */
     int32_t *channels;
     size_t n_channels; /* int32s */
+    int32_t *order;
+    size_t n_order; /* int32s */
 };
 
 /* How a family wants the parameters. */
 struct fn_packing {
     int blocks[FN_MAX_LAYERS]; /* of 16 output channels that share a work-item, by layer; >= 1 */
+    bool ordered;              /* quads in the order of order.h, where inputs are unsigned */
     bool unsigned_inputs;      /* kernels add 128 to signed inputs: the bias takes it off again */
 };
 

@@ -64,6 +64,10 @@ static const char *refuse_avx_vnni(const struct fn_cl_info *info) {
     return refuse(info, find_features().avx_vnni, 8);
 }
 
+static const char *refuse_avx2(const struct fn_cl_info *info) {
+    return refuse(info, find_features().avx2, 8);
+}
+
 /* 8 pixels of 32 channels are 16 of 32 registers, and two multiplications for each load. */
 static const struct fn_ndrange_form avx512_vnni = {.flags = "-DFN_X86=512",
                                                    .blocks = 2,
@@ -81,6 +85,15 @@ static const struct fn_ndrange_form avx_vnni = {.flags = "-DFN_X86=256",
                                                 .signed_tile = 6,
                                                 .unsigned_inputs = true};
 
+/* 4 pixels of 16 channels are 8 of 16 registers; four more hold what is added in 16 bits. */
+static const struct fn_ndrange_form avx2 = {.flags = "-DFN_X86=2",
+                                            .blocks = 1,
+                                            .tile = 4,
+                                            .tail_tile = 3,
+                                            .narrow_tile = 4,
+                                            .signed_tile = 4,
+                                            .ordered = true};
+
 #define FAMILY(family, its_name, its_form, its_refuse)                                             \
     const struct fn_family family = {.name = its_name,                                             \
                                      .form = its_form,                                             \
@@ -93,3 +106,4 @@ static const struct fn_ndrange_form avx_vnni = {.flags = "-DFN_X86=256",
 
 FAMILY(fn_family_x86_avx512_vnni, "x86-avx512vnni", &avx512_vnni, refuse_avx512_vnni);
 FAMILY(fn_family_x86_avx_vnni, "x86-avxvnni", &avx_vnni, refuse_avx_vnni);
+FAMILY(fn_family_x86_avx2, "x86-avx2", &avx2, refuse_avx2);

@@ -14,7 +14,7 @@
 
 /* A test of other families or another device says so before it includes this. */
 #ifndef TEST_FAMILIES
-#define TEST_FAMILIES "generic", "x86-avxvnni", "x86-avx512vnni"
+#define TEST_FAMILIES "generic", "x86-avx2", "x86-avxvnni", "x86-avx512vnni"
 #endif
 #ifndef TEST_DEVICE
 #define TEST_DEVICE "auto"
