@@ -8,7 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "engine/cleanup.h"
@@ -100,18 +100,20 @@ bool fn_flags_read(int argc, char **argv, struct fn_flags *ret_flags, int *ret_e
 }
 
 /* What systemd provides (CacheDirectory=, LoadCredential=keys:...) stands for keys that are unset.
- * An empty credential is the unit's way to say that there are no API keys. */
+ * The word "none" is what a unit sets the credential to when the administrator has no file of API
+ * keys: systemd has neither empty ones nor optional files. */
 static fn_status adopt_places(struct fn_config *config, struct fn_error *err) {
     const char *cache = getenv("CACHE_DIRECTORY"), *credentials = getenv("CREDENTIALS_DIRECTORY");
-    char path[PATH_MAX];
-    struct stat keys;
+    char path[PATH_MAX], word[8] = "";
     fn_status status = FN_OK;
     if (cache && !config->cache_dir) status = fn_config_set(&config->cache_dir, cache, err);
     if (status != FN_OK || !credentials || config->keys_file) return status;
     (void)snprintf(path, sizeof path, "%s/keys", credentials);
-    if (stat(path, &keys) == 0 && keys.st_size == 0) return FN_OK;
-    if (access(path, F_OK) != 0 && errno == ENOENT) return FN_OK;
-    return fn_config_set(&config->keys_file, path, err);
+    FILE *file = fopen(path, "re");
+    if (!file && errno == ENOENT) return FN_OK;
+    if (file && !fgets(word, sizeof word, file)) word[0] = '\0';
+    if (file) (void)fclose(file);
+    return strcmp(word, "none") == 0 ? FN_OK : fn_config_set(&config->keys_file, path, err);
 }
 
 fn_status fn_flags_load_config(const struct fn_flags *flags, struct fn_config **ret_config,

@@ -163,10 +163,10 @@ def test_sockets_announced_to_another_process_are_left_alone(manager):
         end(process)
 
 
-def test_keys_come_as_a_credential_and_an_empty_one_is_none(manager, tmp_path):
+def test_keys_come_as_a_credential_and_its_word_for_none_is_none(manager, tmp_path):
     make = [BIN, "--make-key", "one"]
     made = subprocess.run(make, check=True, capture_output=True, text=True)
-    for line, status in ((made.stdout, 401), ("", 400)):
+    for line, status in ((made.stdout, 401), ("none", 400)):
         (tmp_path / "keys").write_text(line)
         with listen() as sock:
             process = manager.start([sock], CREDENTIALS_DIRECTORY=str(tmp_path))
