@@ -292,6 +292,15 @@ $(BUILD)/planner_check: $(call objs,tests/bench/planner_check.c) $(BUILD)/libmod
 planner-check: $(BUILD)/planner_check ## hold the planner against published boards, write docs/planner.md
 	$(Q)scripts/planner-check.sh $<
 
+# ---- Intel's FPGA emulator ----------------------------------------------------------------------
+
+# Exit status 3 of the script: there is none for this machine, and the tests say so.
+.PHONY: fpga-emulator check-fpga-full
+fpga-emulator: ## fetch Intel's OpenCL runtime and FPGA emulator from PyPI into build/fpga-emulator
+	$(Q)scripts/fetch-fpga-emulator.sh || [ $$? = 3 ]
+check-fpga-full: fpga-emulator $(BUILD)/tests/test_fpga_emulator $(BUILD)/facenet-model ## run the real network on the FPGA emulator (minutes)
+	$(Q)FPGA_FULL=1 FACENET_MODEL=$$(scripts/make-model.sh) $(BUILD)/tests/test_fpga_emulator
+
 # ---- benchmark ----------------------------------------------------------------------------------
 
 $(BUILD)/bench_engine: $(call objs,tests/bench/bench_engine.c) $(BUILD)/libengine.a

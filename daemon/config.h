@@ -41,7 +41,8 @@
     X(key_rate, 0, 0, 1000000)                                                                     \
     X(key_burst, 20, 1, 1000000)                                                                   \
     X(drain_delay_ms, 0, 0, 3600000)                                                               \
-    X(drain_timeout_ms, 20000, 0, 3600000)
+    X(drain_timeout_ms, 20000, 0, 3600000)                                                         \
+    X(device_timeout_ms, 60000, 100, 3600000)
 
 /* X(key, default): strings; NULL is unset. */
 #define FN_CONFIG_STRINGS(X)                                                                       \
@@ -49,6 +50,7 @@
     X(device, "auto")                                                                              \
     X(kernel_family, NULL)                                                                         \
     X(kernel_dir, NULL)                                                                            \
+    X(program, NULL)                                                                               \
     X(cache_dir, NULL)                                                                             \
     X(keys_file, NULL)                                                                             \
     X(tls_certificate, NULL)                                                                       \

@@ -64,6 +64,8 @@ static fn_status open_engine(struct fn_runtime *runtime, const struct fn_config 
                                         .kernel_family = config->kernel_family,
                                         .kernel_dir = config->kernel_dir,
                                         .cache_dir = config->cache_dir,
+                                        .program = config->program,
+                                        .device_timeout_ms = (int)config->device_timeout_ms,
                                         .max_batch = (int)config->max_batch};
     fn_status status = fn_engine_open(runtime->model, &options, &runtime->engine, err);
     if (status != FN_OK) return status;
@@ -122,6 +124,8 @@ bool fn_runtime_suits(const struct fn_runtime *runtime, const struct fn_config *
            same_text(before->kernel_family, config->kernel_family) &&
            same_text(before->kernel_dir, config->kernel_dir) &&
            same_text(before->cache_dir, config->cache_dir) &&
+           same_text(before->program, config->program) &&
+           before->device_timeout_ms == config->device_timeout_ms &&
            before->max_batch == config->max_batch && before->max_queue == config->max_queue &&
            before->max_delay_us == config->max_delay_us;
 }

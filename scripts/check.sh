@@ -33,6 +33,7 @@ run_make() { make --no-print-directory "$@"; }
 step 'build with gcc, warnings are errors' run_make -j"$jobs" all unit-build
 step 'build with clang, warnings are errors' run_make -j"$jobs" CC=clang all unit-build
 step 'format, layers, shell, Python, cppcheck, clang-tidy' run_make -j"$jobs" lint
+step "Intel's OpenCL runtime with its FPGA emulator" run_make fpga-emulator
 step 'unit tests' run_make unit
 step 'Python tests' run_make pytest
 step 'trainer' run_make train-check

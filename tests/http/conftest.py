@@ -34,9 +34,10 @@ class Daemon:
     """A running facenetd."""
 
     def __init__(self, model, directory, listen="127.0.0.1:0", config=None, args=(), **options):
-        """options: `device`, and `env`, added to the environment."""
+        """options: `device`; `env`, added to the environment; `seconds` to get ready in."""
         device = options.pop("device", "reference")
         environment = {**os.environ, **options.pop("env", {})}
+        seconds = options.pop("seconds", 60)
         assert not options, options
         command = [BIN, "--model", model, "--device", device, "--allow-untrained", *args]
         command += ["--listen", listen] if listen else []
@@ -50,7 +51,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
             )
-        if not select.select([self.process.stdout], [], [], 60)[0]:
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
             self.process.kill()
         self.ready_line = self.process.stdout.readline().strip()
         self.curl_line = self.process.stdout.readline().strip()
