@@ -128,12 +128,19 @@ static void *work(void *context) {
     return NULL;
 }
 
+/* Signals go to the workers, whose waiting they interrupt; this thread is in pthread_join(). */
 static void run_threads(struct dir *dir) {
     pthread_t threads[MAX_JOBS];
     int begun = 0;
+    sigset_t watched, before;
+    (void)sigemptyset(&watched);
+    (void)sigaddset(&watched, SIGINT);
+    (void)sigaddset(&watched, SIGTERM);
     while (begun < dir->args->jobs && !pthread_create(&threads[begun], NULL, work, dir)) begun++;
     if (!begun) (void)work(dir);
+    (void)pthread_sigmask(SIG_BLOCK, &watched, &before);
     for (int i = 0; i < begun; i++) (void)pthread_join(threads[i], NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     cli_progress_clear(&dir->progress);
 }
 

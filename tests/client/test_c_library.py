@@ -141,14 +141,15 @@ def test_other_languages_can_load_it(daemon, faces, client_answers):
     library.facenet_client_free(client)
 
 
-def test_many_threads_share_one_client(daemon, faces):
+def test_many_threads_share_one_client(start, faces):
+    daemon = start(config={"deadline_ms": 120000})
     said = run(BUILD / "client-threads", faces / "a.jpg", daemon.url, 16, 10)
     assert said == "16 threads, 160 answers, 0 wrong\n"
 
 
 def test_many_threads_share_one_client_on_a_socket(start, faces, tmp_path):
     path = tmp_path / "facenetd.sock"
-    start(listen=f"unix:{path}")
+    start(listen=f"unix:{path}", config={"deadline_ms": 120000})
     said = run(BUILD / "client-threads", faces / "a.jpg", f"unix:{path}", 4, 5)
     assert said == "4 threads, 20 answers, 0 wrong\n"
 

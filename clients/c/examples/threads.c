@@ -70,6 +70,7 @@ int main(int argc, char **argv) {
     if (!err || argc < 3 || n_threads < 1 || n_threads > MAX_THREADS)
         (void)fprintf(stderr, "usage: threads PICTURE SERVER [THREADS [TIMES]]\n");
     else if (facenet_client_new(argv[2], &client, err) ||
+             facenet_client_set_timeout_ms(client, 120000) ||
              facenet_picture_from_file(argv[1], &picture, err) ||
              facenet_client_embed(client, picture, NULL, &expected, err))
         (void)fprintf(stderr, "threads: %s\n", facenet_error_text(err));

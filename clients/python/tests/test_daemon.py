@@ -20,7 +20,7 @@ PICTURES = ROOT / "tests/data/pictures"
 
 @pytest.fixture
 def client(connect, daemon):
-    return connect(daemon.url)
+    return connect(daemon.url, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -193,13 +193,13 @@ def test_a_folder_is_read_in_the_order_of_its_names(client, tmp_path):
 
 
 def test_a_unix_socket_will_do(connect, start, png, tmp_path):
-    start(listen=f"unix:{tmp_path}/f.sock")
-    assert len(connect(f"unix:{tmp_path}/f.sock").embed(png)) == 1
+    start(listen=f"unix:{tmp_path}/f.sock", config={"deadline_ms": 60000})
+    assert len(connect(f"unix:{tmp_path}/f.sock", timeout=60).embed(png)) == 1
 
 
 def test_threads_share_a_client(daemon, png, wanted):
     with (
-        facenetd.Client(daemon.url) as client,
+        facenetd.Client(daemon.url, timeout=60) as client,
         concurrent.futures.ThreadPoolExecutor(16) as pool,
     ):
         for faces in pool.map(lambda _: client.embed(png), range(100)):
