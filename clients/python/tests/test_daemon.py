@@ -6,15 +6,17 @@ import dataclasses
 import io
 import os
 import pathlib
+import subprocess
 
 import httpx
 import numpy as np
 import pytest
-from daemon_tools import ROOT, embed, encode, make_image
+from daemon_tools import BUILD, ROOT, embed, encode, make_image
 from PIL import Image
 
 import facenetd
 
+DATA = ROOT.parent / "shared/data"
 PICTURES = ROOT / "tests/data/pictures"
 
 
@@ -204,3 +206,28 @@ def test_threads_share_a_client(daemon, png, wanted):
     ):
         for faces in pool.map(lambda _: client.embed(png), range(100)):
             assert np.array_equal(faces[0].embedding, wanted)
+
+
+def test_six_people_are_six_faces(connect, start, tmp_path):
+    six, weights = DATA / "photos/multiface.jpg", DATA / "mtcnn-npy"
+    if not (weights.is_dir() and six.is_file()):
+        pytest.skip("the detector's weights and pictures are not beside the checkout")
+    path = tmp_path / "seeing.safetensors"
+    tool = [BUILD / "facenet-model", "untrained", "--width", "2", "--embedding-size", "128"]
+    subprocess.run([*tool, "--detector", weights, "-o", path], check=True, capture_output=True)
+    daemon = start(model=path, config={"deadline_ms": 60000})
+    client = connect(daemon.url, timeout=60)
+    detected, embedded = client.detect(six), client.embed(six)
+    assert len(detected) == len(embedded) == detected.found == 6
+    assert embedded.embeddings.shape == (6, 128) and detected.embeddings.size == 0
+    for face in embedded:
+        left, top = face.box.x, face.box.y
+        x, y = face.landmarks.T
+        assert face.score > 0.9 and face.landmarks.shape == (5, 2)
+        assert np.all((x > left) & (x < left + face.box.width))
+        assert np.all((y > top) & (y < top + face.box.height))
+    assert len(client.embed(six, max_faces=2)) == 2
+    with Image.open(six) as image:
+        assert [face.box for face in client.detect(image)] == [face.box for face in detected]
+    with pytest.raises(facenetd.RefusedError, match="several_faces"):
+        client.distance(six, six, face="only")
