@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where a reason to reject begins. */
+/* Where a reason to reject begins: beyond what 101 pictures of LFW have (sharpness 19...404,
+ * brightness 66...168, roll to 18 degrees, score from 0.997). */
 #define SMALL_PIXELS     40
-#define BLURRED_VARIANCE 50
+#define BLURRED_VARIANCE 15
 #define DARK_LUMA        50
 #define BRIGHT_LUMA      205
 #define TILTED_DEGREES   30

@@ -69,7 +69,7 @@ FN_MUST fn_status fn_face_choose(enum fn_face_choice choice, const struct fn_pic
 /* Hints about a face, for people who want to reject poor ones. */
 struct fn_face_quality {
     double size;       /* shorter side of the box, pixels of the full picture */
-    double sharpness;  /* variance of the Laplacian of the crop's luma; below about 50 is blurred */
+    double sharpness;  /* variance of the Laplacian of the crop's luma; below about 15 is blurred */
     double brightness; /* mean luma of the crop, 0...255 */
     double roll;       /* degrees from the left to the right eye, positive downwards */
 };

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from conftest import BUILD, REPORT, ROOT, Daemon, assert_problem, encode
-from PIL import Image
+from PIL import Image, ImageFilter
 
 DATA = ROOT.parent / "shared" / "data"
 WEIGHTS = DATA / "mtcnn-npy"
@@ -141,6 +141,10 @@ def test_options_bound_choose_and_reject(eyes, six, one):
     small = encode(Image.open(io.BytesIO(one)).resize((70, 70)), "PNG")
     assert len(faces(eyes, small)["faces"]) == 1
     assert faces(eyes, small, reject="small")["faces"] == []
+    assert len(faces(eyes, one, reject="small,blurred,dark,bright,tilted,unsure")["faces"]) == 1
+    blurred = encode(Image.open(io.BytesIO(one)).filter(ImageFilter.GaussianBlur(3)), "PNG")
+    assert len(faces(eyes, blurred)["faces"]) == 1
+    assert faces(eyes, blurred, reject="blurred")["faces"] == []
 
 
 @pytest.mark.parametrize(
