@@ -171,6 +171,20 @@ $(VENV_TRAIN)/.made: model/train/requirements-debian.txt
 train-check: $(BUILD)/facenet-model $(VENV_TRAIN)/.made ## test the trainer, model/train, with a short training
 	$(Q)FACENETD_BUILD=$(BUILD) $(VENV_TRAIN)/bin/python -m pytest -q tests/train
 
+# facenet-pytorch's networks and weights, unpacked and not installed.
+build/peer/.made: model/sources/detector-wheel.txt $(VENV_TRAIN)/.made
+	$(Q)$(VENV_TRAIN)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	    --upgrade --target $(@D) -r $<
+	$(Q)touch $@
+
+PEER_PICTURES ?= ../shared/data/lfw-fold1
+.PHONY: detect-peer
+detect-peer: all build/peer/.made ## compare the face detector with an independent one, on PEER_PICTURES
+	$(Q)$(BUILD)/facenet-model untrained --width 1 --embedding-size 8 \
+	    --detector build/peer/facenet_pytorch/data -o build/peer/model.safetensors
+	$(Q)$(VENV_TRAIN)/bin/python tests/bench/detect_peer.py --wheel build/peer \
+	    --model build/peer/model.safetensors --pictures $(PEER_PICTURES) --facenetd $(BUILD)/facenetd
+
 # ---- lint and format ----------------------------------------------------------------------------
 
 C_SRC    := $(ENGINE_SRC) $(MODEL_SRC) $(DAEMON_SRC) $(wildcard clients/*/*.c clients/c/examples/*.c tests/*/*.c)
@@ -306,6 +320,9 @@ check-fpga-full: fpga-emulator $(BUILD)/tests/test_fpga_emulator $(BUILD)/facene
 $(BUILD)/bench_engine: $(call objs,tests/bench/bench_engine.c) $(BUILD)/libengine.a
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(ENGINE_LIBS)
 
+$(BUILD)/bench_detector: $(call objs,tests/bench/bench_detector.c) $(BUILD)/libengine.a
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(ENGINE_LIBS)
+
 VENV_BENCH := build/venv-bench
 $(VENV_BENCH)/.made: tests/bench/requirements.txt
 	$(Q)python3 -m venv --clear $(VENV_BENCH)
@@ -313,7 +330,7 @@ $(VENV_BENCH)/.made: tests/bench/requirements.txt
 	$(Q)touch $@
 
 .PHONY: bench
-bench: $(BUILD)/bench_engine $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measure beside ONNX Runtime, write docs/performance.md
+bench: $(BUILD)/bench_engine $(BUILD)/bench_detector $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measure beside ONNX Runtime, write docs/performance.md
 	$(Q)scripts/bench.sh $(VENV_BENCH)/bin/python
 
 $(BUILD)/loadgen: $(call objs,tests/load/loadgen.c)

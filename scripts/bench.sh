@@ -20,5 +20,14 @@ if [ -z "$weights" ] || [ ! -d "$pictures" ]; then
 fi
 model=$(scripts/make-model.sh)
 build/facenet-model onnx "$weights" -o "$onnx" >&2
-exec "$python" tests/bench/bench.py --model "$model" --onnx "$onnx" --pictures "$pictures" \
+"$python" tests/bench/bench.py --model "$model" --onnx "$onnx" --pictures "$pictures" \
     --facts build/bench/performance.json --output docs/performance.md "$@"
+
+# The face detector, beside the embeddings, where pictures of faces are there.
+one=../shared/data/lfw-fold1/Abel_Pacheco/Abel_Pacheco_0001.jpg
+six=../shared/data/photos/multiface.jpg
+[ -f "$one" ] && [ -f "$six" ] || exit 0
+{
+    printf '\n## Face detection\n\nCPU time of one thread, which other load on the machine does not lengthen.\n\n'
+    build/bench_detector "$model" "$one" 0x0 20 "$six" 0x0 20 "$six" 1920x1080 40
+} | tee -a docs/performance.md
