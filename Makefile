@@ -323,6 +323,9 @@ $(BUILD)/bench_engine: $(call objs,tests/bench/bench_engine.c) $(BUILD)/libengin
 $(BUILD)/bench_detector: $(call objs,tests/bench/bench_detector.c) $(BUILD)/libengine.a
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ $(ENGINE_LIBS)
 
+$(BUILD)/bench_peak: $(call objs,tests/bench/bench_peak.c)
+	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@
+
 VENV_BENCH := build/venv-bench
 $(VENV_BENCH)/.made: tests/bench/requirements.txt
 	$(Q)python3 -m venv --clear $(VENV_BENCH)
@@ -330,7 +333,7 @@ $(VENV_BENCH)/.made: tests/bench/requirements.txt
 	$(Q)touch $@
 
 .PHONY: bench
-bench: $(BUILD)/bench_engine $(BUILD)/bench_detector $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measure beside ONNX Runtime, write docs/performance.md
+bench: $(BUILD)/bench_engine $(BUILD)/bench_peak $(BUILD)/bench_detector $(BUILD)/facenetd $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measure beside ONNX Runtime and OpenVINO, write docs/performance.md
 	$(Q)scripts/bench.sh $(VENV_BENCH)/bin/python
 
 $(BUILD)/loadgen: $(call objs,tests/load/loadgen.c)

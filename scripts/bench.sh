@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What `make bench` does once everything is built: our engine on the model that `make run` serves,
-# beside ONNX Runtime on the float network of the same weights; writes docs/performance.md. Without
-# weights, our engine alone on the thin default, and no page.
+# beside ONNX Runtime and OpenVINO on the float network of the same weights; writes
+# docs/performance.md. Without weights, our engine alone on the thin default, and no page.
 # Usage: bench.sh PYTHON [BENCH.PY OPTIONS...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +20,9 @@ if [ -z "$weights" ] || [ ! -d "$pictures" ]; then
 fi
 model=$(scripts/make-model.sh)
 build/facenet-model onnx "$weights" -o "$onnx" >&2
-"$python" tests/bench/bench.py --model "$model" --onnx "$onnx" --pictures "$pictures" \
+picture=$(find "$pictures" -name '*.jpg' | LC_ALL=C sort | head -n 1)
+"$python" tests/bench/bench.py --model "$model" --thin models/thin-512.safetensors \
+    --onnx "$onnx" --pictures "$pictures" --picture "$picture" \
     --facts build/bench/performance.json --output docs/performance.md "$@"
 
 # The face detector, beside the embeddings, where pictures of faces are there.

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Our engine beside ONNX Runtime, float32 and int8, on the same network in the same run.
+"""Our engine beside ONNX Runtime and OpenVINO on the same network in the same run.
 
-Usage: bench.py --engine build/bench_engine --facts FILE.json --output docs/performance.md
-                [--model FILE] [--onnx FILE --pictures DIR] [--rounds N]
+Usage: bench.py --model FILE [--thin FILE] [--onnx FILE --pictures DIR] [--rounds N]
+                [--kernels FAMILY] [--facts FILE.json] [--output docs/performance.md]
 
 Every contestant is a process of its own, pinned to the cores of its row, that waits for orders;
 they run in turns, a few pictures each, so that whatever else the machine does hits all alike. A
-figure is the median over all turns. ONNX Runtime's int8 network is made here by its own static
-quantization (QDQ, per channel), calibrated on DIR. Without --onnx our engine runs alone.
+figure is the median over all turns. The peers' int8 networks are made here by their own tools
+(peers.py), calibrated on DIR. Without --onnx our engine runs alone. --kernels takes a lesser kernel
+family than the best and holds OpenVINO to the same instructions.
 """
 
 import argparse
@@ -20,83 +21,27 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
+
+import http_load
+import peers
+import report
 
 BATCHES = (1, 8)
 PICTURES_A_TURN = 16  # whatever the batch size
-CALIBRATION_PICTURES = 32
-SIDE = 160
-LFW_BOX = (65, 65, 185, 185)  # left, top, right, bottom of a deep-funneled picture's face
-
-
-def peer(path, threads):
-    """Be ONNX Runtime: answer each line "<batch> <runs>" with the seconds of every run."""
-    import numpy as np
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    random = np.random.default_rng(1)
-    for line in sys.stdin:
-        batch, runs = map(int, line.split())
-        pictures = random.random((batch, 3, SIDE, SIDE), dtype=np.float32)
-        times = []
-        for _ in range(runs):
-            start = time.perf_counter()
-            session.run(None, {name: pictures})
-            times.append(time.perf_counter() - start)
-        print(*times, flush=True)
-
-
-def quantize(source, pictures, target):
-    """Write ONNX Runtime's own int8 form of `source` to `target`."""
-    import numpy as np
-    import onnxruntime as ort
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-    from PIL import Image
-
-    name = ort.InferenceSession(source, providers=["CPUExecutionProvider"]).get_inputs()[0].name
-
-    class Crops(CalibrationDataReader):
-        def __init__(self):
-            self.paths = iter(sorted(Path(pictures).glob("*.jpg"))[:CALIBRATION_PICTURES])
-
-        def get_next(self):
-            path = next(self.paths, None)
-            if path is None:
-                return None
-            crop = Image.open(path).convert("RGB").crop(LFW_BOX).resize((SIDE, SIDE))
-            x = (np.asarray(crop, dtype=np.float32) - 127.5) / 128
-            return {name: x.transpose(2, 0, 1)[None]}
-
-    prepared = target + ".prepared"
-    quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    quantize_static(
-        prepared,
-        target,
-        Crops(),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
+HTTP_SECONDS = 4
+# Kernel family that stands for a CPU -> what OpenVINO may use beside it.
+ISA = {"x86-avx2": "AVX2", "x86-avxvnni": "AVX2_VNNI"}
 
 
 class Contestant:
     """A process that takes orders, on the first `cores` of the cores we may use."""
 
-    def __init__(self, name, command, cores):
+    def __init__(self, name, command, cores, extra=None):
         self.name, self.cores, self.times = name, cores, {batch: [] for batch in BATCHES}
         mine = sorted(os.sched_getaffinity(0))[:cores]
-        environment = dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(cores))
+        environment = dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(cores), **(extra or {}))
         self.process = subprocess.Popen(
             ["taskset", "-c", ",".join(map(str, mine)), *command],
             stdin=subprocess.PIPE,
@@ -112,6 +57,14 @@ class Contestant:
         if not line:
             raise SystemExit(f"bench: {self.name} on {self.cores} core(s) stopped")
         return [float(word) for word in line.split()]
+
+    def memory(self):
+        """Resident MiB: of a peer without Python and numpy, of ours as it is."""
+        if self.name.startswith(("ort", "openvino")):
+            self.process.stdin.write("memory\n")
+            self.process.stdin.flush()
+            return int(self.process.stdout.readline()) / 1024
+        return peers.read_memory(self.process.pid) / 1024
 
     def close(self):
         self.process.stdin.close()
@@ -134,45 +87,76 @@ def race(contestants, rounds):
             print(f"\rround {number} of {rounds}", end="", file=sys.stderr)
 
 
-def engine_command(arguments):
-    command = [arguments.engine]
-    return command + (["--model", arguments.model] if arguments.model else [])
+def engine_command(arguments, model, kernels=None):
+    kernels = kernels or arguments.kernels
+    command = [arguments.engine, "--model", model, "--cache", arguments.cache]
+    return command + (["--kernels", kernels] if kernels else [])
 
 
-def engine_shares(arguments, cores):
-    """Shares of time by kind of layer, from the engine's own profile."""
+def pinned(command, cores):
+    """What a command prints on the first `cores` of our cores."""
     mine = ",".join(map(str, sorted(os.sched_getaffinity(0))[:cores]))
-    output = subprocess.run(
-        ["taskset", "-c", mine, *engine_command(arguments), "--json", "--seconds", "1"],
+    environment = dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(cores))
+    return subprocess.run(
+        ["taskset", "-c", mine, *command],
         check=True,
         capture_output=True,
         text=True,
-        env=dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(cores)),
+        env=environment,
     ).stdout
-    return json.loads(output)
+
+
+def make_commands(arguments, scratch):
+    """Contestants' names and what starts them, less the number of threads."""
+    commands = {
+        "ours": [*engine_command(arguments, arguments.model), "--serve"],
+        "generic": [*engine_command(arguments, arguments.model, "generic"), "--serve"],
+    }
+    if arguments.thin:
+        commands["thin"] = [*engine_command(arguments, arguments.thin), "--serve"]
+    if arguments.onnx:
+        ort, openvino = str(Path(scratch) / "ort.onnx"), str(Path(scratch) / "openvino.xml")
+        peers.quantize_ort(arguments.onnx, arguments.pictures, ort)
+        peers.quantize_openvino(arguments.onnx, arguments.pictures, openvino)
+        peer = [sys.executable, peers.__file__]
+        commands["ort_float32"] = [*peer, "ort", arguments.onnx]
+        commands["ort_int8"] = [*peer, "ort", ort]
+        commands["openvino_int8"] = [*peer, "openvino", openvino]
+    return commands
+
+
+def start(name, command, cores, arguments):
+    if not name.startswith(("ort", "openvino")):
+        return Contestant(name, command, cores)
+    extra = {"ONEDNN_MAX_CPU_ISA": ISA[arguments.kernels]} if arguments.kernels in ISA else None
+    return Contestant(name, [*command, str(cores)], cores, extra)
 
 
 def measure(arguments, scratch):
-    commands = {"ours": [*engine_command(arguments), "--serve"]}
-    peers = {}
-    if arguments.onnx:
-        int8 = str(Path(scratch) / "int8.onnx")
-        quantize(arguments.onnx, arguments.pictures, int8)
-        peers = {"ort_float32": arguments.onnx, "ort_int8": int8}
+    commands = make_commands(arguments, scratch)
     rows = []
     for cores in range(1, min(2, len(os.sched_getaffinity(0))) + 1):
-        contestants = [Contestant("ours", commands["ours"], cores)]
-        for name, path in peers.items():
-            command = [sys.executable, __file__, "--peer", path, "--threads", str(cores)]
-            contestants.append(Contestant(name, command, cores))
+        contestants = [start(name, command, cores, arguments) for name, command in commands.items()]
         race(contestants, arguments.rounds)
+        memory = {c.name: round(c.memory(), 1) for c in contestants}
         for contestant in contestants:
             contestant.close()
-        facts = engine_shares(arguments, cores)
-        for batch, profile in zip(BATCHES, facts["rows"], strict=True):
-            row = {"cores": cores, "batch": batch, "share": profile["share"]}
+        profile = [*engine_command(arguments, arguments.model), "--json", "--seconds", "1"]
+        facts = json.loads(pinned(profile, cores))
+        peak = float(pinned([arguments.peak, facts["family"], str(cores)], cores))
+        for batch, kinds in zip(BATCHES, facts["rows"], strict=True):
+            row = {"cores": cores, "batch": batch, "share": kinds["share"], "peak": peak}
             row |= {c.name: round(c.rate(batch), 2) for c in contestants}
             rows.append(row)
+    facts["memory"] = memory
+    facts["load"] = [len(os.sched_getaffinity(0)), os.getloadavg()[0]]
+    if arguments.thin:
+        thin = [*engine_command(arguments, arguments.thin), "--json", "--seconds", "0.1"]
+        facts["thin"] = {key: json.loads(pinned(thin, 1))[key] for key in ("model", "macs")}
+    if arguments.daemon and arguments.picture:
+        command = [arguments.daemon, "--model", arguments.model]
+        picture = Path(arguments.picture).read_bytes()
+        facts["http"] = http_load.measure(command, cores, picture, HTTP_SECONDS)
     return facts, rows
 
 
@@ -188,81 +172,33 @@ def cpu_features():
 
 
 def versions(arguments):
+    """Names and versions of the peers that ran."""
     if not arguments.onnx:
-        return ""
-    import onnxruntime
-
-    return f"ONNX Runtime {onnxruntime.__version__}"
-
-
-def report(arguments, facts, rows):
-    """The page docs/performance.md."""
-    gmac = facts["macs"] / 1e9
-    lines = [
-        "# Performance",
-        "",
-        "Made by `make bench`; the machine is the one it ran on, so expect other figures on yours.",
-        "Images a second are medians; all contestants of a row ran in turns on the same cores.",
-        "",
-        f"- CPU: {cpu_model()} ({cpu_features()})",
-        f"- ours: `{facts['label']}`, driver {facts['driver']}, model `{facts['model']}`,"
-        f" {gmac:.3f} GMAC an image",
-    ]
-    if arguments.onnx:
-        lines.append(
-            f"- peer: {versions(arguments)}, the float32 network, and its own static int8"
-            " quantization (QDQ, per channel)"
-        )
-    lines += [
-        "",
-        "| cores | batch | ours, images/s | GMAC/s | ORT float32 | ours / float32"
-        " | ORT int8 | ours / int8 |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        peers = ["-"] * 4
-        if "ort_float32" in row:
-            peers = [
-                f"{row['ort_float32']:.1f}",
-                f"**{row['ours'] / row['ort_float32']:.2f}**",
-                f"{row['ort_int8']:.1f}",
-                f"{row['ours'] / row['ort_int8']:.2f}",
-            ]
-        cells = [row["cores"], row["batch"], f"{row['ours']:.1f}", f"{row['ours'] * gmac:.1f}"]
-        lines.append("| " + " | ".join(map(str, cells + peers)) + " |")
-    kinds = list(rows[0]["share"])
-    lines += [
-        "",
-        "Share of our time on the device by kind of layer:",
-        "",
-        "| cores | batch | " + " | ".join(kinds) + " |",
-        "|---" * (len(kinds) + 2) + "|",
-    ]
-    for row in rows:
-        shares = [f"{100 * row['share'][kind]:.1f} %" for kind in kinds]
-        lines.append("| " + " | ".join([str(row["cores"]), str(row["batch"]), *shares]) + " |")
-    return "\n".join(lines) + "\n"
+        return []
+    return [f"{name} {metadata.version(name)}" for name in ("onnxruntime", "openvino", "nncf")]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--engine", default="build/bench_engine")
-    parser.add_argument("--model", help="model file; default: an untrained network")
+    parser.add_argument("--peak", default="build/bench_peak")
+    parser.add_argument("--daemon", default="build/facenetd")
+    parser.add_argument("--cache", default="build/bench/programs", help="folder of built programs")
+    parser.add_argument("--model", required=True, help="model file")
+    parser.add_argument("--thin", help="a thin model file, for a row of its own")
+    parser.add_argument("--kernels", help="kernel family in place of the best")
     parser.add_argument("--onnx", help="the same network in float, for the peers")
-    parser.add_argument("--pictures", help="folder of calibration pictures for the int8 peer")
+    parser.add_argument("--pictures", help="folder of calibration pictures for the int8 peers")
+    parser.add_argument("--picture", help="picture that is sent to the daemon; none: no HTTP")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--facts", help="write the figures as JSON here")
     parser.add_argument("--output", help="write the page here")
-    parser.add_argument("--peer", help=argparse.SUPPRESS)
-    parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.peer:
-        return peer(arguments.peer, arguments.threads)
     if arguments.onnx and not arguments.pictures:
         parser.error("--onnx needs --pictures")
     with tempfile.TemporaryDirectory() as scratch:
         facts, rows = measure(arguments, scratch)
-    page = report(arguments, facts, rows)
+    page = report.write_page(facts, rows, cpu_model(), cpu_features(), versions(arguments))
     print(page)
     if arguments.output:
         Path(arguments.output).write_text(page)

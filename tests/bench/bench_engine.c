@@ -2,11 +2,10 @@
  *
  * bench_engine.c -- how fast the engine runs a model, and where the time goes.
  *
- * Usage: bench_engine --model FILE [--device NAME] [--kernels FAMILY] [--batch N,N...] [--seconds
- * S] [--json]
- *                     [--serve]
- * Times are medians over runs of random pictures; one run more, with the profile on, gives the
- * share of time by kind of layer. --json prints one object and nothing else, --layers each
+ * Usage: bench_engine --model FILE [--device NAME] [--kernels FAMILY] [--cache DIR]
+ *                     [--batch N,N...] [--seconds S] [--json] [--layers] [--serve]
+ * Times are medians over runs of random pictures; more runs, with the profile on, give the share of
+ * time by kind of layer. --json prints one object and nothing else, --layers each
  * layer's time before its row. --serve reads lines
  * "<batch> <runs>" from standard input and answers each with the seconds of every run, so that
  * bench.py can interleave us with others. Threads are the device's business: for pocl, taskset and
@@ -27,7 +26,7 @@
 #define PROFILE_RUNS 20
 
 struct settings {
-    const char *model, *device, *kernels;
+    const char *model, *device, *kernels, *cache;
     int batches[MAX_BATCHES], n_batches;
     double seconds; /* at least so long for each batch size */
     bool json, layers, serve;
@@ -164,15 +163,11 @@ static bool parse_batches(const char *text, struct settings *ret) {
 
 static bool parse(int argc, char **argv, struct settings *ret) {
     static const struct option options[] = {
-        {"model", required_argument, NULL, 'm'},
-        {"device", required_argument, NULL, 'd'},
-        {"batch", required_argument, NULL, 'b'},
-        {"seconds", required_argument, NULL, 't'},
-        {"kernels", required_argument, NULL, 'k'},
-        {"json", no_argument, NULL, 'j'},
-        {"layers", no_argument, NULL, 'l'},
-        {"serve", no_argument, NULL, 's'},
-        {NULL, 0, NULL, 0},
+        {"model", required_argument, NULL, 'm'},   {"device", required_argument, NULL, 'd'},
+        {"batch", required_argument, NULL, 'b'},   {"seconds", required_argument, NULL, 't'},
+        {"kernels", required_argument, NULL, 'k'}, {"cache", required_argument, NULL, 'c'},
+        {"json", no_argument, NULL, 'j'},          {"layers", no_argument, NULL, 'l'},
+        {"serve", no_argument, NULL, 's'},         {NULL, 0, NULL, 0},
     };
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'm')
@@ -181,6 +176,8 @@ static bool parse(int argc, char **argv, struct settings *ret) {
             ret->device = optarg;
         else if (c == 'k')
             ret->kernels = optarg;
+        else if (c == 'c')
+            ret->cache = optarg;
         else if (c == 't')
             ret->seconds = strtod(optarg, NULL);
         else if (c == 'j')
@@ -197,9 +194,13 @@ static bool parse(int argc, char **argv, struct settings *ret) {
 
 static fn_status open_engine(const struct fn_model *model, const struct settings *settings,
                              bool profiled, struct fn_engine **ret_engine, struct fn_error *err) {
+    int max_batch = 1;
+    for (int i = 0; i < settings->n_batches; i++)
+        if (settings->batches[i] > max_batch) max_batch = settings->batches[i];
     const struct fn_engine_options options = {.device = settings->device,
                                               .kernel_family = settings->kernels,
-                                              .max_batch = FN_MAX_BATCH,
+                                              .cache_dir = settings->cache,
+                                              .max_batch = max_batch,
                                               .profile = profiled};
     return fn_engine_open(model, &options, ret_engine, err);
 }
@@ -210,10 +211,9 @@ int main(int argc, char **argv) {
     FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
     FN_CLEANUP(fn_engine_close) struct fn_engine *engine = NULL, *profiled = NULL;
     if (!parse(argc, argv, &settings) || !settings.model) {
-        (void)fprintf(
-            stderr,
-            "usage: bench_engine --model FILE [--device NAME] [--kernels FAMILY] [--batch N,N...] "
-            "[--seconds S] [--json] [--layers] [--serve]\n");
+        (void)fprintf(stderr, "usage: bench_engine --model FILE [--device NAME] [--kernels FAMILY] "
+                              "[--cache DIR] [--batch N,N...] [--seconds S] [--json] [--layers] "
+                              "[--serve]\n");
         return 2;
     }
     double start = now();
@@ -229,15 +229,15 @@ int main(int argc, char **argv) {
     embeddings = outputs;
     struct fn_prng prng = {.state = 1};
     fn_prng_fill(&prng, crops, (size_t)FN_MAX_BATCH * FN_CROP_SIZE);
-    if (settings.serve) return serve(engine, crops, FN_MAX_BATCH);
+    if (settings.serve) return serve(engine, crops, settings.batches[settings.n_batches - 1]);
     if (open_engine(model, &settings, true, &profiled, &err) != FN_OK) return 1;
     struct fn_engine_description d;
     fn_engine_describe(engine, &d);
     double macs = (double)count_macs(&model->network);
     if (settings.json)
-        (void)printf("{\"model\": \"%s\", \"label\": \"%s\", \"driver\": \"%s\", "
-                     "\"macs\": %.0f, \"rows\": [",
-                     model->id, d.label, d.driver, macs);
+        (void)printf("{\"model\": \"%s\", \"label\": \"%s\", \"family\": \"%s\", "
+                     "\"driver\": \"%s\", \"macs\": %.0f, \"rows\": [",
+                     model->id, d.label, d.kernel_family, d.driver, macs);
     else
         (void)printf("%s, %s, %s, opened in %.2f s\n", model->id, d.label, d.driver, now() - start);
     for (int i = 0; i < settings.n_batches; i++) {

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page that `make bench` writes."""
+
+PEERS = {"ort_float32": "ORT float32", "ort_int8": "ORT int8", "openvino_int8": "OpenVINO int8"}
+INT8 = ("ort_int8", "openvino_int8")
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+
+
+def rates(facts, rows):
+    """Images a second, and how ours stands to the best int8 peer and to the peak."""
+    gmac = facts["macs"] / 1e9
+    present = [name for name in PEERS if name in rows[0]]
+    head = ["cores", "batch", "ours", "generic", *(PEERS[name] for name in present)]
+    head += ["ours / best int8"] if present else []
+    head += ["GMAC/s", "of the peak"]
+    body = []
+    for row in rows:
+        cells = [row["cores"], row["batch"], f"**{row['ours']:.1f}**", f"{row['generic']:.1f}"]
+        cells += [f"{row[name]:.1f}" for name in present]
+        if present:
+            cells.append(f"**{row['ours'] / max(row[name] for name in INT8):.2f}**")
+        speed = row["ours"] * gmac
+        cells += [f"{speed:.0f}", f"{100 * speed / row['peak']:.0f} %" if row["peak"] else "-"]
+        body.append(cells)
+    return table(head, body)
+
+
+def thin(facts, rows):
+    gmac = facts["thin"]["macs"] / 1e9
+    body = [
+        [row["cores"], row["batch"], f"{row['thin']:.1f}", f"{row['thin'] * gmac:.0f}"]
+        for row in rows
+    ]
+    title = f"The thin network, model `{facts['thin']['model']}`, {gmac:.3f} GMAC an image:"
+    return [title, "", *table(["cores", "batch", "images/s", "GMAC/s"], body)]
+
+
+def shares(rows):
+    kinds = list(rows[0]["share"])
+    body = [
+        [row["cores"], row["batch"], *(f"{100 * row['share'][kind]:.1f} %" for kind in kinds)]
+        for row in rows
+    ]
+    title = "Share of our time on the device by kind of layer:"
+    return [title, "", *table(["cores", "batch", *kinds], body)]
+
+
+def memory(facts):
+    """Resident MiB after the race on two cores."""
+    names = {"ours": "ours", **PEERS}
+    cells = [
+        f"{names[name]} {facts['memory'][name]:.0f}" for name in names if name in facts["memory"]
+    ]
+    text = "Resident memory in MiB, networks for batches of 1 and 8: "
+    return [text + ", ".join(cells) + ". Peers without what Python and numpy take."]
+
+
+def http(facts, rows):
+    answer, best = (
+        facts["http"],
+        max(row["ours"] for row in rows if row["cores"] == rows[-1]["cores"]),
+    )
+    return [
+        f"`POST /embed?align=none` of a JPEG on {rows[-1]['cores']} core(s), the load generator on"
+        f" the same ones: {answer['rate']:.0f} requests/s on 16 connections,"
+        f" {answer['rate'] / best:.2f} of the bare engine's best. In an open loop at"
+        f" {answer['open_rate']:.0f} requests/s: p50 {answer['p50']:.1f} ms,"
+        f" p99 {answer['p99']:.1f} ms."
+    ]
+
+
+def load(facts):
+    """What else the machine did: with much of it, only ratios of one row mean anything."""
+    cores, during = facts["load"]
+    return [f"- load average at the end: {during:.1f} on {cores} core(s)"]
+
+
+def write_page(facts, rows, cpu, features, versions):
+    """The text of docs/performance.md."""
+    lines = [
+        "# Performance",
+        "",
+        "Made by `make bench`; the machine is the one it ran on, so expect other figures on yours.",
+        "Images a second are medians; all contestants of a row ran in turns on the same cores.",
+        "",
+        f"- CPU: {cpu} ({features})",
+        f"- ours: `{facts['label']}`, driver {facts['driver']}, model `{facts['model']}`,"
+        f" {facts['macs'] / 1e9:.3f} GMAC an image",
+    ]
+    if versions:
+        lines.append(
+            f"- peers: {', '.join(versions)}: ONNX Runtime on the float32 network and on its own"
+            " static int8 one (QDQ, per channel), OpenVINO on the one that NNCF makes"
+        )
+    lines.append("- peak: this family's dot product on registers alone, measured in the same run")
+    lines += load(facts)
+    parts = [rates(facts, rows)]
+    if "thin" in facts:
+        parts.append(thin(facts, rows))
+    parts.append(memory(facts))
+    if "http" in facts:
+        parts.append(http(facts, rows))
+    parts.append(shares(rows))
+    for part in parts:
+        lines += ["", *part]
+    return "\n".join(lines) + "\n"
