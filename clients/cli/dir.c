@@ -9,6 +9,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@
 #define WINDOW        256
 #define STATUS_SIGNAL 128
 
-static volatile sig_atomic_t caught;
+/* Written in whichever thread the signal reaches, read in all. */
+static atomic_int caught;
 
 static void note_signal(int number) {
     caught = number;

@@ -22,7 +22,7 @@ static void use_faces(const struct facenet_faces *faces, bool with_embeddings) {
         size_t length = 0;
         const float *embedding = facenet_faces_embedding(faces, i, &length);
         require(!!embedding == with_embeddings && facenet_faces_box(faces, i));
-        for (size_t k = 0; k < length; k++) require(fabsf(embedding[k]) <= 2);
+        for (size_t k = 0; embedding && k < length; k++) require(fabsf(embedding[k]) <= 2);
     }
 }
 
