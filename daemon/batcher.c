@@ -4,7 +4,6 @@
  * device computes or while done() runs. */
 #include "daemon/batcher.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -27,6 +26,8 @@ struct fn_batcher {
     int64_t computing_ns;                /* start of the batch on the device, or INT64_MAX */
     bool joined;
     /* The submitter's own. */
+    int limit;         /* crops of the batch that is being made */
+    int64_t check_ns;  /* when to look after the device */
     uint8_t *crops;    /* [max_batch][160][160][3] */
     float *embeddings; /* [max_batch][embedding_size] */
     struct fn_batch_item *batch[FN_MAX_BATCH];
@@ -51,7 +52,7 @@ static void finish(struct fn_batcher *b, struct fn_batch_item *item, fn_status s
 }
 
 static bool has_its_share(const struct fn_batcher *b, const struct fn_batch_item *item, int n) {
-    int share = b->options.max_batch / 2, count = 0;
+    int share = b->limit / 2, count = 0;
     for (int i = 0; i < n; i++) count += b->batch[i]->owner == item->owner;
     return count >= (share ? share : 1);
 }
@@ -61,7 +62,7 @@ static bool has_its_share(const struct fn_batcher *b, const struct fn_batch_item
 static int fill_batch(struct fn_batcher *b, int n, int64_t now, bool whole,
                       struct fn_batch_item **ret_expired) {
     struct fn_batch_item **at = &b->first;
-    while (*at && n < b->options.max_batch) {
+    while (*at && n < b->limit) {
         struct fn_batch_item *item = *at;
         bool expired = is_expired(item, now);
         if (!expired && !whole && has_its_share(b, item, n)) {
@@ -87,38 +88,39 @@ static int fill_batch(struct fn_batcher *b, int n, int64_t now, bool whole,
 static int take_batch(struct fn_batcher *b, struct fn_batch_item **ret_expired) {
     pthread_mutex_lock(&b->lock);
     b->computing_ns = INT64_MAX;
-    while (!b->first && !b->stopping) pthread_cond_wait(&b->changed, &b->lock);
-    if (!b->first) {
-        pthread_mutex_unlock(&b->lock);
-        return -1;
+    b->stats.computing = 0;
+    while (!b->first && !b->stopping && fn_now_ns() < b->check_ns) {
+        struct timespec due = fn_timespec(b->check_ns);
+        (void)pthread_cond_clockwait(&b->changed, &b->lock, CLOCK_MONOTONIC, &due);
     }
+    if (!b->first) {
+        bool stopping = b->stopping;
+        pthread_mutex_unlock(&b->lock);
+        return stopping ? -1 : 0;
+    }
+    b->limit = b->options.limit ? b->options.limit(b->options.context) : b->options.max_batch;
     struct timespec until = fn_timespec(b->first->submitted_ns + b->options.max_delay_ns);
-    while (b->options.max_delay_ns && b->stats.queued < b->options.max_batch && !b->stopping)
+    while (b->options.max_delay_ns && b->stats.queued < b->limit && !b->stopping)
         if (pthread_cond_clockwait(&b->changed, &b->lock, CLOCK_MONOTONIC, &until) != 0) break;
     int64_t now = fn_now_ns();
     int n = fill_batch(b, 0, now, false, ret_expired);
     n = fill_batch(b, n, now, true, ret_expired);
     b->waiting_ns = now;
     if (n > 0) b->computing_ns = now;
+    b->stats.computing = n;
     pthread_mutex_unlock(&b->lock);
     return n;
 }
 
-static void note_batch(struct fn_batcher *b, int n, int64_t ns, fn_status status) {
-    /* Time per picture falls with size: what a full batch takes is at least what this one took. */
-    double ms = fn_ms(ns) * b->options.max_batch / n;
+static void note_batch(struct fn_batcher *b, int n, int64_t ns) {
     fn_histogram_add(&b->options.metrics->device_seconds, ns);
     atomic_fetch_add(&b->options.metrics->batches[n], 1);
-    pthread_mutex_lock(&b->lock);
-    b->stats.last_status = status;
-    if (status == FN_OK)
-        b->stats.batch_ms = b->stats.batch_ms > 0 ? 0.8 * b->stats.batch_ms + 0.2 * ms : ms;
-    pthread_mutex_unlock(&b->lock);
 }
 
-static fn_status run(struct fn_batcher *b, const uint8_t *crops, int n, float *embeddings) {
+static fn_status run(struct fn_batcher *b, const uint8_t *crops, int n, float *embeddings,
+                     const char **ret_backend) {
     struct fn_error err = {.status = FN_OK};
-    fn_status status = b->options.run(b->options.context, crops, n, embeddings, &err);
+    fn_status status = b->options.run(b->options.context, crops, n, embeddings, ret_backend, &err);
     if (status != FN_OK)
         fn_log(FN_LOG_ERROR, "event=batch_failed pictures=%d code=%s detail=\"%s\"", n,
                fn_status_code(status), err.text);
@@ -127,21 +129,30 @@ static fn_status run(struct fn_batcher *b, const uint8_t *crops, int n, float *e
 
 static void compute(struct fn_batcher *b, int n) {
     size_t length = (size_t)b->options.embedding_size;
+    const char *backend = NULL;
     for (int i = 0; i < n; i++)
         memcpy(b->crops + (size_t)i * FN_CROP_SIZE, b->batch[i]->crop, FN_CROP_SIZE);
     int64_t started = fn_now_ns();
-    fn_status status = run(b, b->crops, n, b->embeddings);
+    fn_status status = run(b, b->crops, n, b->embeddings, &backend);
     /* One picture without an embedding fails the whole call: find out whose it is. */
     bool apart = status == FN_NOT_UNIT && n > 1;
     int64_t ended = fn_now_ns();
-    note_batch(b, n, ended - started, status == FN_NOT_UNIT ? FN_OK : status);
+    note_batch(b, n, ended - started);
     for (int i = 0; i < n; i++) {
         float *embedding = b->embeddings + (size_t)i * length;
         fn_status own = status;
-        if (apart) own = run(b, b->crops + (size_t)i * FN_CROP_SIZE, 1, embedding);
+        if (apart) own = run(b, b->crops + (size_t)i * FN_CROP_SIZE, 1, embedding, &backend);
         if (own == FN_OK) memcpy(b->batch[i]->embedding, embedding, length * sizeof *embedding);
+        b->batch[i]->backend = backend;
         finish(b, b->batch[i], own, started, ended, n);
     }
+}
+
+static void look_after(struct fn_batcher *b) {
+    pthread_mutex_lock(&b->lock);
+    b->computing_ns = fn_now_ns();
+    pthread_mutex_unlock(&b->lock);
+    b->check_ns = b->options.check(b->options.context);
 }
 
 static void *submit_batches(void *arg) {
@@ -156,6 +167,7 @@ static void *submit_batches(void *arg) {
             finish(b, expired, FN_DEADLINE_EXCEEDED, now, now, 0);
         }
         if (n > 0) compute(b, n);
+        if (fn_now_ns() >= b->check_ns) look_after(b);
     }
 }
 
@@ -174,6 +186,7 @@ fn_status fn_batcher_new(const struct fn_batcher_options *options, struct fn_bat
     b->options = *options;
     b->last = &b->first;
     b->computing_ns = INT64_MAX;
+    b->check_ns = options->check ? options->check(options->context) : INT64_MAX;
     (void)pthread_mutex_init(&b->lock, NULL);
     (void)pthread_cond_init(&b->changed, NULL);
     if (fn_thread_start(&b->thread, submit_batches, b) != 0) {
@@ -219,12 +232,11 @@ void fn_batcher_get_stats(struct fn_batcher *b, struct fn_batcher_stats *ret) {
     pthread_mutex_unlock(&b->lock);
 }
 
-long fn_batcher_wait_ms(struct fn_batcher *b) {
-    struct fn_batcher_stats stats;
-    fn_batcher_get_stats(b, &stats);
-    double batches = ceil((stats.queued + 1.0) / b->options.max_batch);
-    double ms = ceil(batches * stats.batch_ms);
-    return ms < 1 ? 1 : ms > 600000 ? 600000 : (long)ms;
+int fn_batcher_ahead(struct fn_batcher *b) {
+    pthread_mutex_lock(&b->lock);
+    int ahead = b->stats.queued + b->stats.computing;
+    pthread_mutex_unlock(&b->lock);
+    return ahead;
 }
 
 int64_t fn_batcher_stalled_since_ns(struct fn_batcher *b) {

@@ -32,6 +32,7 @@ struct fn_batch_item {
     /* Written by the batcher before done(). */
     int64_t waited_ns, computed_ns; /* in the queue; on the device, for its whole batch */
     int batch_size;
+    const char *backend; /* that computed it, borrowed from the batcher; NULL: none */
 
     /* Private. */
     struct fn_batch_item *next;
@@ -40,9 +41,14 @@ struct fn_batch_item {
 };
 
 struct fn_batcher_options {
-    /* Compute n crops [n][160][160][3] into [n][embedding_size]; fn_engine_run(), or a test's. */
+    /* Compute n crops [n][160][160][3] into [n][embedding_size] and name what did it (static for as
+     * long as the batcher); fn_devices_run(), or a test's. */
     fn_status (*run)(void *context, const uint8_t *crops, int n, float *ret_embeddings,
-                     struct fn_error *err);
+                     const char **ret_backend, struct fn_error *err);
+    /* Crops that may go into a batch now, 1...max_batch; NULL: max_batch. Under the lock. */
+    int (*limit)(void *context);
+    /* Look after the device between batches; returns when to do so again. NULL: never. */
+    int64_t (*check)(void *context);
     void *context;
     struct fn_metrics *metrics; /* borrowed */
     int embedding_size, max_batch, max_queue;
@@ -50,10 +56,9 @@ struct fn_batcher_options {
 };
 
 struct fn_batcher_stats {
-    int queued;            /* crops that wait */
-    int pictures_queued;   /* pictures they are of: calls of fn_batcher_submit() */
-    double batch_ms;       /* of a full batch, as far as has been seen; 0 before the first */
-    fn_status last_status; /* of the device */
+    int queued;          /* crops that wait */
+    int computing;       /* crops on the device */
+    int pictures_queued; /* pictures they are of: calls of fn_batcher_submit() */
 };
 
 struct fn_batcher; /* opaque */
@@ -68,8 +73,8 @@ FN_MUST fn_status fn_batcher_submit(struct fn_batcher *batcher, struct fn_batch_
 
 void fn_batcher_get_stats(struct fn_batcher *batcher, struct fn_batcher_stats *ret);
 
-/* How long a picture submitted now would wait, in ms, guessed from the batches so far. */
-long fn_batcher_wait_ms(struct fn_batcher *batcher);
+/* Crops that wait or are being computed. */
+int fn_batcher_ahead(struct fn_batcher *batcher);
 
 /* When the batch on the device began, or the queue was last taken from while pictures wait,
  * whichever is earlier; INT64_MAX when there is nothing to do. */

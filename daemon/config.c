@@ -66,6 +66,10 @@ fn_status fn_config_new(struct fn_config **ret_config, struct fn_error *err) {
     fn_status status = fn_config_set(&config->listen[0], "127.0.0.1:8080", err);
     if (status != FN_OK) return status;
     config->n_listen = 1;
+    status = fn_config_set(&config->fallback[0], "Portable Computing Language", err);
+    if (status == FN_OK) status = fn_config_set(&config->fallback[1], "reference", err);
+    if (status != FN_OK) return status;
+    config->n_fallback = 2;
     for (size_t i = 0; i < N_NUMBERS; i++) *number_slot(config, &numbers[i]) = numbers[i].initial;
     for (size_t i = 0; i < N_STRINGS; i++) {
         if (!strings[i].initial) continue;
@@ -154,6 +158,9 @@ static fn_status apply_member(struct fn_config *config, const char *name, const 
     if (strcmp(name, "allowed_hosts") == 0)
         return apply_list(config->allowed_hosts, &config->n_allowed_hosts, FN_MAX_ALLOWED_HOSTS,
                           false, "host names", value, err);
+    if (strcmp(name, "fallback") == 0)
+        return apply_list(config->fallback, &config->n_fallback, FN_MAX_FALLBACKS, false, "devices",
+                          value, err);
     if (strcmp(name, "cors_origins") == 0) return apply_origins(config, value, err);
     if (strcmp(name, "log_level") == 0) return apply_level(config, value, err);
     return fn_fail(err, FN_USAGE, "unknown key");
@@ -198,6 +205,7 @@ void fn_config_free(struct fn_config *config) {
     if (!config) return;
     for (size_t i = 0; i < N_STRINGS; i++) free(*string_slot(config, &strings[i]));
     for (int i = 0; i < FN_MAX_LISTEN; i++) free(config->listen[i]);
+    for (int i = 0; i < FN_MAX_FALLBACKS; i++) free(config->fallback[i]);
     for (int i = 0; i < FN_MAX_CORS_ORIGINS; i++) free(config->cors_origins[i]);
     for (int i = 0; i < FN_MAX_ALLOWED_HOSTS; i++) free(config->allowed_hosts[i]);
     free(config);

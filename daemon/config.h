@@ -17,6 +17,7 @@
 
 #define FN_CONFIG_PATH       "/etc/facenetd/facenetd.conf"
 #define FN_MAX_ALLOWED_HOSTS 32
+#define FN_MAX_FALLBACKS     4
 #define FN_MAX_CORS_ORIGINS  16
 #define FN_MAX_LISTEN        8 /* as FN_MAX_LISTENERS */
 
@@ -38,6 +39,10 @@
     X(body_timeout_ms, 10000, 10, 3600000)                                                         \
     X(idle_timeout_ms, 30000, 10, 3600000)                                                         \
     X(min_rate, 65536, 1, 1 << 30)                                                                 \
+    X(device_stall_ms, 2000, 10, 3600000)                                                          \
+    X(device_retry_ms, 30000, 10, 86400000)                                                        \
+    X(self_test_ms, 30000, 10, 86400000)                                                           \
+    X(latency_objective_ms, 1000, 1, 3600000)                                                      \
     X(key_rate, 0, 0, 1000000)                                                                     \
     X(key_burst, 20, 1, 1000000)                                                                   \
     X(drain_delay_ms, 0, 0, 3600000)                                                               \
@@ -67,6 +72,8 @@ struct fn_config {
     char *listen[FN_MAX_LISTEN]; /* owned */
     int n_allowed_hosts;
     char *allowed_hosts[FN_MAX_ALLOWED_HOSTS]; /* owned */
+    int n_fallback;
+    char *fallback[FN_MAX_FALLBACKS]; /* owned */
     int n_cors_origins;
     char *cors_origins[FN_MAX_CORS_ORIGINS]; /* owned */
     enum fn_log_level log_level;

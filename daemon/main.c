@@ -24,6 +24,7 @@
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
+#include "daemon/runner.h"
 #include "daemon/service.h"
 #include "daemon/watchdog.h"
 #include "engine/version.h"
@@ -88,7 +89,6 @@ static fn_status prepare_process(struct fn_error *err) {
 /* The last line can be pasted into a shell as it stands. */
 static void say_ready(const struct fn_service *service, const struct fn_front *front,
                       const char *example) {
-    const struct fn_engine_description *engine = &service->engine_description;
     const struct fn_listener *first = fn_front_listener(front, 0);
     const char *tls = service->config->tls_certificate, *scheme = tls ? "https" : "http";
     if (service->model->untrained)
@@ -104,7 +104,7 @@ static void say_ready(const struct fn_service *service, const struct fn_front *f
         else
             (void)printf(" %s://%s:%d,", scheme, listener->host, listener->port);
     }
-    (void)printf(" model %s on %s\n", service->model->id, engine->label);
+    (void)printf(" model %s on %s\n", service->model->id, fn_service_backend(service));
     if (first->is_unix)
         (void)printf("curl --unix-socket %s -F img=@%s http://localhost/embed\n", first->path,
                      example);
@@ -177,8 +177,7 @@ static void serve_until_told(const struct fn_flags *flags, struct fn_server *ser
     struct fn_service *service = fn_server_acquire(server);
     atomic_store(&serving, true);
     say_ready(service, front, flags->example ? flags->example : "face.jpg");
-    fn_notify("READY=1\nSTATUS=Model %s on %s", service->model->id,
-              service->engine_description.label);
+    fn_notify("READY=1\nSTATUS=Model %s on %s", service->model->id, fn_service_backend(service));
     fn_service_release(service);
     while (poll(told, 2, -1) <= 0 || !told[0].revents) {
         uint64_t times;
@@ -257,6 +256,7 @@ int main(int argc, char **argv) {
     int exit_status;
     if (!fn_flags_read(argc, argv, &flags, &exit_status)) return exit_status;
     fn_status status = run(&flags, &err);
+    if (fn_runner_left_behind()) _exit(status == FN_OK ? 0 : 1);
     if (status == FN_OK) return 0;
     (void)fprintf(stderr, "facenetd: %s\n", err.text);
     return status == FN_USAGE ? 2 : 1;

@@ -219,6 +219,12 @@ void fn_metrics_write(const struct fn_metrics *metrics, const char *(*route_name
                     &metrics->queue_seconds);
     write_histogram(out, "device_duration_seconds", "One batch on the device.",
                     &metrics->device_seconds);
+    write_count(out, "device_failovers_total", "Changes of the device that serves, back ones too.",
+                &metrics->failovers);
+    write_count(out, "device_stalls_total", "Devices that did not answer in time.",
+                &metrics->stalls);
+    write_count(out, "selftest_failures_total", "Known-answer tests that a device did not pass.",
+                &metrics->selftest_failures);
     fn_metrics_write_head(out, "config_reloads_total", "counter", "Reloads by SIGHUP.");
     (void)fprintf(out,
                   "facenetd_config_reloads_total{result=\"failed\"} %llu\n"

@@ -46,7 +46,8 @@ struct fn_metrics {
         device_seconds;
     atomic_ullong batches[FN_MAX_BATCH + 1]; /* by size */
     atomic_ullong pictures_submitted, pictures_computed, pictures_expired, pictures_failed;
-    atomic_ullong reloads[2];   /* failed, succeeded */
+    atomic_ullong failovers, stalls, selftest_failures; /* of devices */
+    atomic_ullong reloads[2];                           /* failed, succeeded */
     atomic_llong last_reload_s; /* UNIX time of the last that succeeded; the start is one */
 };
 

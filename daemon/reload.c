@@ -78,13 +78,13 @@ static void reload_and_tell(struct fn_reloader *r) {
     if (status == FN_OK) {
         atomic_store(&metrics->last_reload_s, (long long)time(NULL));
         fn_log(FN_LOG_INFO, "event=reload result=succeeded model=%s backend=\"%s\" same_device=%s",
-               now->model->id, now->engine_description.label,
+               now->model->id, fn_service_backend(now),
                now->runtime == before->runtime ? "yes" : "no");
     } else {
         fn_log(FN_LOG_ERROR, "event=reload result=failed code=%s detail=\"%s\"",
                fn_status_code(status), err.text);
     }
-    fn_notify("READY=1\nSTATUS=Model %s on %s%s", now->model->id, now->engine_description.label,
+    fn_notify("READY=1\nSTATUS=Model %s on %s%s", now->model->id, fn_service_backend(now),
               status == FN_OK ? "" : "; the last reload failed and changed nothing");
     fn_service_release(now);
     if (status == FN_OK) fn_server_retire(r->server, before);

@@ -12,10 +12,17 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 
-static fn_status run_engine(void *context, const uint8_t *crops, int n, float *ret_embeddings,
-                            struct fn_error *err) {
-    struct fn_runtime *runtime = context;
-    return fn_engine_run(runtime->engine, crops, n, ret_embeddings, NULL, err);
+static fn_status run_devices(void *context, const uint8_t *crops, int n, float *ret_embeddings,
+                             const char **ret_backend, struct fn_error *err) {
+    return fn_devices_run(context, crops, n, ret_embeddings, ret_backend, err);
+}
+
+static int limit_batch(void *context) {
+    return fn_devices_limit(context);
+}
+
+static int64_t check_devices(void *context) {
+    return fn_devices_check(context);
 }
 
 /* All zero when there is no such file. */
@@ -58,34 +65,13 @@ static void log_finder(const struct fn_runtime *runtime) {
                "event=detector kernels=%s crop=%s", kernels, runtime->model->crop);
 }
 
-static fn_status open_engine(struct fn_runtime *runtime, const struct fn_config *config,
-                             struct fn_error *err) {
-    struct fn_engine_options options = {.device = config->device,
-                                        .kernel_family = config->kernel_family,
-                                        .kernel_dir = config->kernel_dir,
-                                        .cache_dir = config->cache_dir,
-                                        .program = config->program,
-                                        .device_timeout_ms = (int)config->device_timeout_ms,
-                                        .max_batch = (int)config->max_batch};
-    fn_status status = fn_engine_open(runtime->model, &options, &runtime->engine, err);
-    if (status != FN_OK) return status;
-    fn_engine_describe(runtime->engine, &runtime->description);
-    if (*runtime->description.note)
-        fn_log(FN_LOG_WARNING, "event=kernels_passed_over chosen=%s reason=\"%s\"",
-               runtime->description.kernel_family, runtime->description.note);
-    int64_t started = fn_now_ns();
-    status = fn_engine_self_test(runtime->engine, err);
-    if (status == FN_OK)
-        fn_log(FN_LOG_INFO, "event=self_test result=passed backend=\"%s\" ms=%.0f",
-               runtime->description.label, fn_ms(fn_now_ns() - started));
-    return status;
-}
-
 static fn_status open_batcher(struct fn_runtime *runtime, const struct fn_config *config,
                               struct fn_metrics *metrics, struct fn_error *err) {
     struct fn_batcher_options options = {
-        .run = run_engine,
-        .context = runtime,
+        .run = run_devices,
+        .limit = limit_batch,
+        .check = check_devices,
+        .context = runtime->devices,
         .metrics = metrics,
         .embedding_size = runtime->model->network.embedding_size,
         .max_batch = (int)config->max_batch,
@@ -101,7 +87,8 @@ fn_status fn_runtime_open(const struct fn_config *config, struct fn_metrics *met
     if (!runtime) return fn_fail(err, FN_NO_MEMORY, "no memory for a model");
     fn_status status = open_model(runtime, config, err);
     if (status == FN_OK) status = fn_finder_new(runtime->model, &runtime->finder, err);
-    if (status == FN_OK) status = open_engine(runtime, config, err);
+    if (status == FN_OK)
+        status = fn_devices_open(config, runtime->model, metrics, &runtime->devices, err);
     if (status == FN_OK) status = open_batcher(runtime, config, metrics, err);
     if (status != FN_OK) return status;
     log_finder(runtime);
@@ -111,6 +98,18 @@ fn_status fn_runtime_open(const struct fn_config *config, struct fn_metrics *met
 
 static bool same_text(const char *a, const char *b) {
     return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_fallback(const struct fn_config *a, const struct fn_config *b) {
+    bool same = a->n_fallback == b->n_fallback;
+    for (int i = 0; same && i < a->n_fallback; i++)
+        same = same_text(a->fallback[i], b->fallback[i]);
+    return same;
+}
+
+long fn_runtime_wait_ms(struct fn_runtime *runtime) {
+    double ms = fn_devices_wait_ms(runtime->devices, fn_batcher_ahead(runtime->batcher));
+    return ms < 1 ? 1 : ms > 600000 ? 600000 : (long)ms;
 }
 
 bool fn_runtime_suits(const struct fn_runtime *runtime, const struct fn_config *before,
@@ -127,14 +126,20 @@ bool fn_runtime_suits(const struct fn_runtime *runtime, const struct fn_config *
            same_text(before->program, config->program) &&
            before->device_timeout_ms == config->device_timeout_ms &&
            before->max_batch == config->max_batch && before->max_queue == config->max_queue &&
-           before->max_delay_us == config->max_delay_us;
+           before->max_delay_us == config->max_delay_us &&
+           before->device_stall_ms == config->device_stall_ms &&
+           before->device_retry_ms == config->device_retry_ms &&
+           before->self_test_ms == config->self_test_ms &&
+           before->latency_objective_ms == config->latency_objective_ms &&
+           same_fallback(before, config);
 }
 
 void fn_runtime_close(struct fn_runtime *runtime) {
     if (!runtime) return;
     fn_batcher_free(runtime->batcher);
-    fn_engine_close(runtime->engine);
+    bool all_closed = fn_devices_close(runtime->devices);
     fn_finder_free(runtime->finder);
-    fn_model_close(runtime->model);
+    /* A thread that hangs in a driver may still come back to read it. */
+    if (all_closed) fn_model_close(runtime->model);
     free(runtime);
 }

@@ -12,6 +12,7 @@
 
 #include "daemon/batcher.h"
 #include "daemon/config.h"
+#include "daemon/devices.h"
 #include "daemon/finder.h"
 #include "daemon/metrics.h"
 #include "engine/cleanup.h"
@@ -28,10 +29,9 @@ struct fn_file_identity {
 };
 
 struct fn_runtime {
-    struct fn_model *model;   /* owned */
-    struct fn_finder *finder; /* owned */
-    struct fn_engine *engine; /* owned; the submitter thread's */
-    struct fn_engine_description description;
+    struct fn_model *model;     /* owned */
+    struct fn_finder *finder;   /* owned */
+    struct fn_devices *devices; /* owned */
     struct fn_batcher *batcher; /* owned */
     struct fn_file_identity file;
     int users; /* services; only whoever makes and closes services, one thread at a time */
@@ -41,6 +41,9 @@ struct fn_runtime {
  * status of a model or a device. */
 FN_MUST fn_status fn_runtime_open(const struct fn_config *config, struct fn_metrics *metrics,
                                   struct fn_runtime **ret_runtime, struct fn_error *err);
+
+/* How long a crop submitted now would take, in ms, at least 1. */
+long fn_runtime_wait_ms(struct fn_runtime *runtime);
 
 /* Whether a runtime opened for `before` is what `config` asks for too. */
 bool fn_runtime_suits(const struct fn_runtime *runtime, const struct fn_config *before,

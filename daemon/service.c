@@ -31,7 +31,6 @@ static fn_status open_runtime(struct fn_service *service, const struct fn_servic
     service->model = service->runtime->model;
     service->finder = service->runtime->finder;
     service->batcher = service->runtime->batcher;
-    service->engine_description = service->runtime->description;
     return FN_OK;
 }
 
@@ -51,14 +50,23 @@ fn_status fn_service_open(struct fn_server *server, struct fn_config *config,
     return status;
 }
 
+const struct fn_device_names *fn_service_device(const struct fn_service *service) {
+    const struct fn_device_names *names;
+    struct fn_error unused;
+    fn_status status = fn_devices_current(service->runtime->devices, &names, &unused);
+    (void)status; /* readiness says whether it serves */
+    return names;
+}
+
+const char *fn_service_backend(const struct fn_service *service) {
+    return fn_service_device(service)->label;
+}
+
 fn_status fn_service_check_ready(struct fn_service *service, struct fn_error *err) {
-    struct fn_batcher_stats stats;
+    const struct fn_device_names *names;
     if (atomic_load(&service->server->draining))
         return fn_fail(err, FN_DRAINING, "the server is shutting down");
-    fn_batcher_get_stats(service->batcher, &stats);
-    if (stats.last_status != FN_OK)
-        return fn_fail(err, FN_NO_DEVICE, "the device failed in its last batch");
-    return FN_OK;
+    return fn_devices_current(service->runtime->devices, &names, err);
 }
 
 void fn_service_stop(struct fn_service *service) {

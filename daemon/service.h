@@ -24,7 +24,6 @@ struct fn_service {
     const struct fn_model *model;
     struct fn_finder *finder;
     struct fn_batcher *batcher;
-    struct fn_engine_description engine_description;
     int users; /* guarded by the server's lock */
 };
 
@@ -34,6 +33,10 @@ struct fn_service {
 FN_MUST fn_status fn_service_open(struct fn_server *server, struct fn_config *config,
                                   const struct fn_service *before, struct fn_service **ret_service,
                                   struct fn_error *err);
+
+/* What serves now, or served last: names, and its label, that stay as long as the service. */
+const struct fn_device_names *fn_service_device(const struct fn_service *service);
+const char *fn_service_backend(const struct fn_service *service);
 
 /* Whether requests for embeddings can be answered; otherwise `err` says why not. */
 FN_MUST fn_status fn_service_check_ready(struct fn_service *service, struct fn_error *err);

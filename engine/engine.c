@@ -131,7 +131,9 @@ static fn_status check_golden(const struct fn_engine *engine, const int32_t *acc
 }
 
 /* The golden picture stands last in the batch, different pictures before it. */
-static fn_status self_test_batch(struct fn_engine *engine, int n, struct fn_error *err) {
+fn_status fn_engine_self_test_at(struct fn_engine *engine, int n, struct fn_error *err) {
+    fn_status checked = check_batch(engine, n, err);
+    if (checked != FN_OK) return checked;
     size_t size = (size_t)engine->model->network.embedding_size, last = (size_t)n - 1;
     FN_CLEANUP_FREE uint8_t *crops = malloc((size_t)n * FN_CROP_SIZE);
     FN_CLEANUP_FREE float *embeddings = calloc((size_t)n * size, sizeof *embeddings);
@@ -147,9 +149,9 @@ static fn_status self_test_batch(struct fn_engine *engine, int n, struct fn_erro
 }
 
 fn_status fn_engine_self_test(struct fn_engine *engine, struct fn_error *err) {
-    fn_status status = self_test_batch(engine, 1, err);
+    fn_status status = fn_engine_self_test_at(engine, 1, err);
     if (status == FN_OK && engine->max_batch > 1)
-        status = self_test_batch(engine, engine->max_batch, err);
+        status = fn_engine_self_test_at(engine, engine->max_batch, err);
     return status;
 }
 

@@ -71,6 +71,8 @@ const double *fn_engine_profile(const struct fn_engine *engine);
 
 /* Run the model's golden picture at batch size 1 and max_batch and compare both digests. */
 FN_MUST fn_status fn_engine_self_test(struct fn_engine *engine, struct fn_error *err);
+/* The same at one batch size, 1...max_batch, the golden picture last. */
+FN_MUST fn_status fn_engine_self_test_at(struct fn_engine *engine, int n, struct fn_error *err);
 
 void fn_engine_describe(const struct fn_engine *engine, struct fn_engine_description *ret);
 const struct fn_model *fn_engine_model(const struct fn_engine *engine);

@@ -14,7 +14,7 @@ json_t *fn_answer_head(const struct fn_call *call) {
     bool looked = !fn_options_find(&call->body->options).is_crop;
     return json_pack("{s:s, s:s, s:b, s:s}", "model", service->model->id, "crop",
                      fn_finder_crop(service->finder, looked), "aligned", looked, "backend",
-                     service->engine_description.label);
+                     fn_call_backend(call));
 }
 
 json_t *fn_answer_join(json_t *object, json_t *members) {

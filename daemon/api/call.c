@@ -31,6 +31,13 @@ static void end(struct fn_call *call) {
     fn_http_finish(request);
 }
 
+const char *fn_call_backend(const struct fn_call *call) {
+    for (int i = 0; i < call->n_shots && call->shots; i++)
+        if (call->shots[i].items && call->shots[i].items[0].backend)
+            return call->shots[i].items[0].backend;
+    return fn_service_backend(call->service);
+}
+
 void fn_call_answer(struct fn_call *call, json_t *object) {
     fn_reply_json(call->request, 200, object);
     end(call);
@@ -44,7 +51,7 @@ void fn_call_answer_png(struct fn_call *call, uint8_t *bytes, size_t size, const
 
 void fn_call_refuse(struct fn_call *call, const struct fn_error *err) {
     if (err->status == FN_OVERLOADED)
-        fn_reply_retry(call->request, err, fn_batcher_wait_ms(call->service->batcher));
+        fn_reply_retry(call->request, err, fn_runtime_wait_ms(call->service->runtime));
     else
         fn_reply_problem(call->request, err);
     end(call);

@@ -63,6 +63,9 @@ FN_MUST fn_status fn_call_read(struct fn_call *call, const struct fn_body_rules 
  * the others. how: set of enum fn_call_how. */
 void fn_call_look(struct fn_call *call, int n, unsigned how, void (*answer)(struct fn_call *));
 
+/* What computed the embeddings; before any is, what would. Borrowed from the service. */
+const char *fn_call_backend(const struct fn_call *call);
+
 /* End the call with 200 and `object` (stolen; NULL: out of memory). */
 void fn_call_answer(struct fn_call *call, json_t *object);
 /* End the call with a PNG (stolen), cut by the contract `crop` (static). */

@@ -58,7 +58,7 @@ static json_t *describe(const struct fn_call *call, const char *crop, const floa
     return json_pack("{s:o, s:f, s:f, s:f, s:o, s:s, s:s, s:b, s:s}", "same", same, "cosine",
                      d.cosine, "l2", d.l2, "l2_squared", d.l2_squared, "threshold", threshold,
                      "model", model->id, "crop", crop, "aligned", strcmp(crop, FN_CROP_WHOLE) != 0,
-                     "backend", call->service->engine_description.label);
+                     "backend", fn_call_backend(call));
 }
 
 static json_t *describe_picture(const struct fn_shot *shot) {

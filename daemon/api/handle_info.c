@@ -52,7 +52,7 @@ static json_t *describe_detector(const struct fn_finder *finder) {
 
 void fn_handle_model(struct fn_service *service, struct fn_http_request *request) {
     const struct fn_model *model = service->model;
-    const struct fn_engine_description *engine = &service->engine_description;
+    const struct fn_device_names *engine = fn_service_device(service);
     const struct fn_config *config = service->config;
     json_t *device = json_pack("{s:s, s:s, s:s, s:s, s:s}", "backend", engine->backend,
                                "kernel_family", engine->kernel_family, "platform", engine->platform,

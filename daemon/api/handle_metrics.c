@@ -55,6 +55,7 @@ static void write_state(struct fn_service *service, FILE *out) {
                          (double)config->max_queue);
     fn_metrics_write_one(out, "max_inflight_bytes", "gauge", "Bound of facenetd_inflight_bytes.",
                          (double)config->max_inflight_bytes);
+    fn_devices_write_metrics(service->runtime->devices, out);
     fn_metrics_write_head(out, "build_info", "gauge", "What runs; always 1.");
     (void)fprintf(out, "facenetd_build_info{version=\"" FN_VERSION "\",model=\"%s\"} 1\n",
                   service->model->id);

@@ -120,7 +120,7 @@ static bool begin_work(struct fn_service *service, struct fn_http_request *reque
     }
     if (atomic_fetch_add(&service->server->in_work, 1) >= at_once) {
         (void)fn_fail(&err, FN_OVERLOADED, "%lld requests are in work already", (long long)at_once);
-        fn_reply_retry(request, &err, fn_batcher_wait_ms(service->batcher));
+        fn_reply_retry(request, &err, fn_runtime_wait_ms(service->runtime));
     } else if (fn_call_begin(service, request, route->work, &err) == FN_OK) {
         return false;
     } else {

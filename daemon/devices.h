@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * devices.h -- the device that serves, and those that step in when it fails.
+ *
+ * Devices stand in order: the configured one, then the fallbacks ("reference", the plain C engine,
+ * last). The first that works serves. All give the same bits, so a batch that one fails is computed
+ * by the next and nobody notices but by its time and by the name in the answer. A device fails by
+ * an error, by not answering in time, or by a wrong answer to the known picture; it is closed then,
+ * and opened and tested again from time to time by a thread of its own. With no device left, work
+ * is refused until one comes back: a wrong embedding is worse than none.
+ *
+ * fn_devices_run() and fn_devices_check() belong to one thread, the submitter's. */
+#ifndef FN_DEVICES_H
+#define FN_DEVICES_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "daemon/config.h"
+#include "daemon/metrics.h"
+#include "engine/model.h"
+#include "engine/status.h"
+
+/* Of a device that was opened, as fn_engine_describe() said. */
+struct fn_device_names {
+    char backend[16], kernel_family[32], platform[128], device[256], driver[128], label[600];
+};
+
+struct fn_devices; /* opaque */
+
+/* Open the first device and test it; it must work. `model` is borrowed. */
+FN_MUST fn_status fn_devices_open(const struct fn_config *config, const struct fn_model *model,
+                                  struct fn_metrics *metrics, struct fn_devices **ret_devices,
+                                  struct fn_error *err);
+
+/* Embed n crops on whichever device works; *ret_label names it (until the devices are closed).
+ * FN_NO_DEVICE when none does, FN_NOT_UNIT as fn_engine_run(). */
+FN_MUST fn_status fn_devices_run(struct fn_devices *devices, const uint8_t *crops, int n,
+                                 float *ret_embeddings, const char **ret_label,
+                                 struct fn_error *err);
+
+/* The known-answer test on the device that serves, if it is due. Returns when the next is
+ * (clock.h).
+ */
+int64_t fn_devices_check(struct fn_devices *devices);
+
+/* The rest may be called by any thread. */
+
+/* What serves, or served last: its names, which stay until the devices are closed. FN_NO_DEVICE
+ * when nothing serves; the names are given then too. */
+FN_MUST fn_status fn_devices_current(struct fn_devices *devices,
+                                     const struct fn_device_names **ret_names,
+                                     struct fn_error *err);
+/* How many crops may go into a batch now, and how long a crop takes with `ahead` others before it;
+ * 0 ms when nothing is known. */
+int fn_devices_limit(struct fn_devices *devices);
+double fn_devices_wait_ms(struct fn_devices *devices, int ahead);
+
+void fn_devices_write_metrics(struct fn_devices *devices, FILE *out);
+
+/* False when a device hangs: the model must not be closed then. NULL is a no-op, and true. */
+bool fn_devices_close(struct fn_devices *devices);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * runner.h -- an engine in a thread of its own, so that a device that hangs can be left behind.
+ *
+ * OpenCL waits have no time limit. So every call into an engine is made by the runner's thread on
+ * buffers of the runner's, and whoever asked waits for as long as is reasonable. A runner that was
+ * not answered is stuck: it takes no more, and when it is closed its thread keeps what it may still
+ * write to and frees it when the call returns, if ever. One caller at a time. */
+#ifndef FN_RUNNER_H
+#define FN_RUNNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/engine.h"
+#include "engine/model.h"
+#include "engine/status.h"
+
+struct fn_runner; /* opaque */
+
+#define FN_RUNNER_FOREVER INT64_MAX
+
+/* Open an engine for `model` (borrowed: it must stay for as long as the thread, see
+ * fn_runner_close()). `options` and what it points to are copied. Any status of fn_engine_open();
+ * FN_DEVICE_FAILED when it takes longer than patience_ns. */
+FN_MUST fn_status fn_runner_open(const struct fn_model *model,
+                                 const struct fn_engine_options *options, int64_t patience_ns,
+                                 struct fn_runner **ret_runner, struct fn_error *err);
+
+/* fn_engine_run(). FN_DEVICE_FAILED also when it takes too long; see fn_runner_is_stuck(). */
+FN_MUST fn_status fn_runner_run(struct fn_runner *runner, const uint8_t *crops, int n,
+                                int64_t patience_ns, float *ret_embeddings, struct fn_error *err);
+/* fn_engine_self_test_at(). */
+FN_MUST fn_status fn_runner_self_test(struct fn_runner *runner, int n, int64_t patience_ns,
+                                      struct fn_error *err);
+
+bool fn_runner_is_stuck(const struct fn_runner *runner);
+/* Borrowed from the runner. */
+const struct fn_engine_description *fn_runner_describe(const struct fn_runner *runner);
+
+/* End the thread and close the engine. False when the thread is stuck: it was left behind, and the
+ * model must not be closed. NULL is a no-op, and true. */
+bool fn_runner_close(struct fn_runner *runner);
+
+/* Threads left behind in this process that have not come back. While there are any, the process
+ * has to end by _exit(): what the others' exit handlers tear down is still in use. */
+int fn_runner_left_behind(void);
+
+#endif
