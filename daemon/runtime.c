@@ -4,6 +4,7 @@
 #include "daemon/runtime.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -107,8 +108,13 @@ static bool same_fallback(const struct fn_config *a, const struct fn_config *b) 
     return same;
 }
 
+double fn_runtime_predict_ms(struct fn_runtime *runtime, double others, int n) {
+    int ahead = fn_batcher_ahead(runtime->batcher) + (int)ceil(others) + n - 1;
+    return fn_devices_wait_ms(runtime->devices, ahead);
+}
+
 long fn_runtime_wait_ms(struct fn_runtime *runtime) {
-    double ms = fn_devices_wait_ms(runtime->devices, fn_batcher_ahead(runtime->batcher));
+    double ms = fn_runtime_predict_ms(runtime, 0, 1);
     return ms < 1 ? 1 : ms > 600000 ? 600000 : (long)ms;
 }
 

@@ -42,7 +42,9 @@ struct fn_runtime {
 FN_MUST fn_status fn_runtime_open(const struct fn_config *config, struct fn_metrics *metrics,
                                   struct fn_runtime **ret_runtime, struct fn_error *err);
 
-/* How long a crop submitted now would take, in ms, at least 1. */
+/* How long n crops submitted now, after others that are still to come, would take, in ms. */
+double fn_runtime_predict_ms(struct fn_runtime *runtime, double others, int n);
+/* The same for one crop, as a whole number from 1. */
 long fn_runtime_wait_ms(struct fn_runtime *runtime);
 
 /* Whether a runtime opened for `before` is what `config` asks for too. */

@@ -16,6 +16,8 @@ fn_status fn_server_new(int n_workers, struct fn_server **ret_server, struct fn_
         free(server);
         return status;
     }
+    server->n_workers = n_workers;
+    fn_load_init(&server->load);
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->released, NULL);
     *ret_server = server;
@@ -44,6 +46,11 @@ void fn_service_release(struct fn_service *service) {
     pthread_mutex_unlock(&server->lock);
 }
 
+void fn_server_settle(struct fn_server *server, struct fn_http_request *request) {
+    if (request->is_expected) fn_load_leave(&server->load, request->expected_ns);
+    request->is_expected = false;
+}
+
 struct fn_service *fn_server_replace(struct fn_server *server, struct fn_service *service) {
     pthread_mutex_lock(&server->lock);
     struct fn_service *before = server->current;
@@ -70,5 +77,6 @@ void fn_server_close(struct fn_server *server) {
     fn_server_retire(server, last);
     pthread_cond_destroy(&server->released);
     pthread_mutex_destroy(&server->lock);
+    fn_load_destroy(&server->load);
     free(server);
 }

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "daemon/http/http.h"
+#include "daemon/load.h"
 #include "daemon/metrics.h"
 #include "daemon/workers.h"
 #include "engine/cleanup.h"
@@ -23,7 +24,9 @@ struct fn_service;
 struct fn_server {
     struct fn_metrics metrics;
     struct fn_http_figures http;
+    struct fn_load load;
     struct fn_workers *workers;
+    int n_workers;
     atomic_bool draining;
     atomic_int in_work; /* requests between serve() and their finish */
     /* Private. */
@@ -39,6 +42,10 @@ FN_MUST fn_status fn_server_new(int n_workers, struct fn_server **ret_server, st
 struct fn_service *fn_server_acquire(struct fn_server *server);
 void fn_service_acquire(struct fn_service *service);
 void fn_service_release(struct fn_service *service);
+
+/* The request's pictures are decoded, or will never be: it is no longer ahead of others. By whoever
+ * has the request; again is a no-op. */
+void fn_server_settle(struct fn_server *server, struct fn_http_request *request);
 
 /* Make `service` (NULL: none) the current one; the one before is the caller's to retire. */
 struct fn_service *fn_server_replace(struct fn_server *server, struct fn_service *service);

@@ -19,6 +19,7 @@ static void end(struct fn_call *call) {
     struct fn_http_request *request = call->request;
     struct fn_service *service = call->service;
     atomic_fetch_sub(&service->server->in_work, 1);
+    fn_server_settle(service->server, request);
     for (int i = 0; call->shots && i < call->n_shots; i++) {
         fn_found_done(&call->shots[i].found);
         free(call->shots[i].embeddings);
@@ -122,6 +123,10 @@ static fn_status look(struct fn_shot *shot, struct fn_error *err) {
         status = fn_finder_find(call->service->finder, picture, &options, &shot->found, err);
     shot->detect_ns = fn_now_ns() - decoded;
     fn_histogram_add(&call->service->server->metrics.detect_seconds, shot->detect_ns);
+    if (status == FN_OK)
+        fn_load_note(&call->service->server->load, source->size,
+                     (double)picture->full_width * picture->full_height, shot->found.n,
+                     shot->decode_ns + shot->detect_ns);
     return status;
 }
 
@@ -131,7 +136,9 @@ static void drop_source(struct fn_shot *shot) {
     free(source->owned);
     source->owned = NULL;
     source->bytes = NULL;
-    if (atomic_fetch_sub(&shot->call->undecoded, 1) == 1) fn_request_drop_body(shot->call->request);
+    if (atomic_fetch_sub(&shot->call->undecoded, 1) != 1) return;
+    fn_server_settle(shot->call->service->server, shot->call->request);
+    fn_request_drop_body(shot->call->request);
 }
 
 /* Where the bytes are gone the detail names the field, but where pictures are told apart by their
@@ -176,8 +183,20 @@ static void note_done(struct fn_batch_item *item, fn_status status) {
     if (--shot->n_waiting == 0) finish_shot(shot);
 }
 
+/* Now that the faces are counted. */
+static fn_status check_time_left(const struct fn_call *call, int n, struct fn_error *err) {
+    struct fn_runtime *runtime = call->service->runtime;
+    double ms = fn_runtime_predict_ms(runtime, 0, n);
+    double left = fn_ms(call->request->deadline_ns - fn_now_ns());
+    if (ms <= left || fn_batcher_ahead(runtime->batcher) == 0) return FN_OK;
+    return fn_fail(err, FN_OVERLOADED, "%d faces would take about %.0f ms, and %.0f are left", n,
+                   ms, left);
+}
+
 static fn_status submit(struct fn_shot *shot, struct fn_error *err) {
     const struct fn_call *call = shot->call;
+    fn_status status = check_time_left(call, shot->found.n, err);
+    if (status != FN_OK) return status;
     size_t n = (size_t)shot->found.n, size = (size_t)call->service->model->network.embedding_size;
     FN_CLEANUP_FREE struct fn_batch_item **items = calloc(n, sizeof *items);
     shot->items = calloc(n, sizeof *shot->items);

@@ -47,6 +47,10 @@ static void write_state(struct fn_service *service, FILE *out) {
                          atomic_load(&service->server->draining));
     fn_metrics_write_one(out, "requests_in_work", "gauge", "Requests with workers or the device.",
                          (double)atomic_load(&service->server->in_work));
+    struct fn_load_ahead ahead = fn_load_ahead(&service->server->load);
+    fn_metrics_write_one(out, "decode_ahead_seconds", "gauge",
+                         "Estimated work of requests whose pictures are not decoded yet.",
+                         ahead.ms / 1000);
     fn_metrics_write_one(out, "queue_depth", "gauge", "Crops that wait for the device.",
                          stats.queued);
     fn_metrics_write_one(out, "queue_pictures", "gauge", "Pictures whose faces wait.",

@@ -91,6 +91,35 @@ static enum fn_scope scope_of(const struct fn_http_request *request) {
     return route ? route->scope : FN_SCOPE_INFER;
 }
 
+/* Whether the request would be done in time if it were let in. With nothing before it, it is let in
+ * whatever its time: to come again later would not help. */
+static fn_status check_load(struct fn_service *service, struct fn_http_request *request,
+                            int64_t timeout_ms, struct fn_error *err) {
+    struct fn_server *server = service->server;
+    struct fn_load_ahead ahead = fn_load_ahead(&server->load);
+    int64_t own_ns = fn_load_estimate_ns(&server->load, request->content_length);
+    int64_t allowed = service->config->deadline_ms;
+    if (timeout_ms > 0 && timeout_ms < allowed) allowed = timeout_ms;
+    bool busy = ahead.n > 0 || fn_batcher_ahead(service->batcher) > 0;
+    double device_ms = fn_runtime_predict_ms(service->runtime, ahead.crops, 1);
+    double ms = fn_load_predict_ms(ahead.ms, fn_ms(own_ns), server->n_workers, device_ms,
+                                   fn_devices_wait_ms(service->runtime->devices, 0));
+    if (busy && ms > (double)allowed) {
+        request->retry_after_ms = (long)(ms - (double)allowed) + 1;
+        return fn_fail(err, FN_OVERLOADED, "this would take about %.0f ms now, and may take %lld",
+                       ms, (long long)allowed);
+    }
+    request->expected_ns = own_ns;
+    request->is_expected = true;
+    fn_load_enter(&server->load, own_ns);
+    return FN_OK;
+}
+
+static bool is_work(const struct fn_http_request *request) {
+    const struct fn_route *route = request->route;
+    return route->work && request->method == FN_HTTP_POST;
+}
+
 static fn_status admit(void *context, struct fn_http_request *request, struct fn_error *err) {
     const struct fn_door *door = context;
     struct fn_service *service = fn_server_acquire(door->server);
@@ -106,6 +135,8 @@ static fn_status admit(void *context, struct fn_http_request *request, struct fn
         status = found;
     }
     if (status == FN_OK) status = read_timeout(request, &timeout_ms, err);
+    if (status == FN_OK && is_work(request) && request->content_length <= service->config->max_body)
+        status = check_load(service, request, timeout_ms, err);
     fn_service_release(service);
     return status;
 }
@@ -156,12 +187,13 @@ static bool serve(void *context, struct fn_http_request *request) {
     return replied;
 }
 
-static void note_done(void *context, const struct fn_http_request *request, bool delivered) {
+static void note_done(void *context, struct fn_http_request *request, bool delivered) {
     static const char *const methods[] = {"GET", "HEAD", "POST", "OPTIONS", "other"};
     const struct fn_door *door = context;
     const struct fn_route *route = request->route;
     bool probe = route && route->reply && request->status == FN_OK;
     int64_t took = fn_now_ns() - request->arrived_ns;
+    fn_server_settle(door->server, request);
     fn_metrics_note_ended(&door->server->metrics, route ? (int)(route - routes) : -1,
                           request->reply.status, request->status, delivered, took);
     fn_log(probe ? FN_LOG_DEBUG : FN_LOG_INFO,

@@ -62,9 +62,11 @@ struct fn_http_request {
     int64_t deadline_ns;    /* set when serve() is called; serve() may bring it forward */
     char allow_origin[FN_ORIGIN_SIZE]; /* a web page's that may read the answer, or "" */
     atomic_bool gone;                  /* nobody waits for the reply any more */
+    bool is_expected;                  /* counted into the load, with expected_ns; the handlers' */
     const void *route;                 /* for the handlers; NULL before admit() */
-    long retry_after_ms;               /* what a refusal says about trying again; 0: the usual */
-    fn_status status;                  /* what became of it, for the log line */
+    int64_t expected_ns;
+    long retry_after_ms; /* what a refusal says about trying again; 0: the usual */
+    fn_status status;    /* what became of it, for the log line */
     struct fn_http_reply reply;
 
     /* Private to the files of this folder. */
@@ -88,7 +90,7 @@ struct fn_http_handlers {
     bool (*serve)(void *context, struct fn_http_request *request);
     /* The reply was handed over or the client is gone. Once for every request whose headers came,
      * after received() for the same. */
-    void (*done)(void *context, const struct fn_http_request *request, bool delivered);
+    void (*done)(void *context, struct fn_http_request *request, bool delivered);
 };
 
 /* What may change while the server runs. */

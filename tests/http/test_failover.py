@@ -151,3 +151,35 @@ def test_a_device_that_does_not_start_is_no_fallback(begin, plan):
     plan.set(f"{READ} 1+ flip")
     with pytest.raises(RuntimeError, match="self-test"):
         begin()
+
+
+def test_what_would_be_late_is_refused_by_its_headers_with_when_to_come(begin, plan, jpeg):
+    """A device of known capacity: 100 ms for each batch of at most 2."""
+    config = {"max_batch": 2, "deadline_ms": 600, "device_stall_ms": 5000, "self_test_ms": 60000}
+    plan.set(f"{READ} 1+ cost 100000 0")
+    daemon = begin(**config)
+    ask(daemon, jpeg)
+
+    def post(_):
+        return httpx.post(daemon.url + "/embed", files={"img": jpeg}, timeout=30)
+
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(post, range(72)))
+        behind = [pool.submit(post, i) for i in range(4)]
+        time.sleep(0.05)
+        headers = {"X-Timeout-Ms": "50"}
+        hurried = httpx.post(daemon.url + "/embed", content=jpeg, headers=headers, timeout=30)
+        assert hurried.status_code in (503, 504)
+        assert all(answer.result().status_code in (200, 503, 504) for answer in behind)
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) <= {200, 503, 504}
+    assert statuses.count(200) >= 8 and statuses.count(503) >= 5, statuses
+    assert statuses.count(504) < statuses.count(200), "what was let in was mostly done in time"
+    refused = [answer for answer in answers if answer.status_code == 503]
+    for answer in refused:
+        problem = assert_problem(answer, 503, "overloaded")
+        seconds = int(answer.headers["retry-after"])
+        assert 1 <= problem["retry_after_ms"] <= 5000
+        assert seconds == -(-problem["retry_after_ms"] // 1000)
+    wait_for(lambda: metric(daemon, "decode_ahead_seconds") == 0)
+    assert httpx.post(daemon.url + "/embed", files={"img": jpeg}, timeout=30).status_code == 200
