@@ -66,11 +66,16 @@ $(BUILD)/model/sources/hdf5.o: FN_CFLAGS += $(HDF5_CFLAGS)
 
 $(BUILD)/libengine.a: $(call objs,$(ENGINE_SRC)) $(BUILD)/gen/kernel_sources.o
 $(BUILD)/libmodel.a:  $(call objs,$(filter-out model/main.c,$(MODEL_SRC))) $(BUILD)/gen/onnx.pb-c.o
-$(BUILD)/libdaemon.a: $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
+$(BUILD)/libdaemon.a: $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC))) $(BUILD)/gen/assets.o
 $(BUILD)/lib%.a:
 	@mkdir -p $(@D) && rm -f $@
 	$(Q)ar rcs $@ $^
 
+$(BUILD)/gen/assets.c: scripts/embed-assets.sh $(wildcard daemon/page/*)
+	@mkdir -p $(@D)
+	$(Q)scripts/embed-assets.sh $(wildcard daemon/page/*) > $@
+$(BUILD)/gen/assets.o: $(BUILD)/gen/assets.c
+	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
 $(BUILD)/gen/kernel_sources.c: scripts/embed-kernels.sh $(KERNELS)
 	@mkdir -p $(@D)
 	$(Q)scripts/embed-kernels.sh $(KERNELS) > $@

@@ -21,6 +21,7 @@ static const struct fn_route routes[] = {
     {"/healthz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_healthz, NULL},
     {"/readyz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_readyz, NULL},
     {"/metrics", FN_HTTP_GET, FN_SCOPE_METRICS, fn_handle_metrics, NULL},
+    {"/openapi.json", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_asset, NULL},
 };
 #define N_ROUTES ((int)(sizeof routes / sizeof routes[0]))
 _Static_assert(sizeof routes / sizeof routes[0] < FN_METRIC_ROUTES, "one place is for no route");

@@ -18,7 +18,7 @@ struct fn_route {
     void (*work)(struct fn_call *call);
 };
 
-/* handle_embed.c, handle_distance.c, handle_info.c, handle_metrics.c */
+/* handle_embed.c, handle_distance.c, handle_info.c, handle_metrics.c, handle_asset.c */
 void fn_handle_embed(struct fn_call *call);
 void fn_handle_embed_batch(struct fn_call *call);
 void fn_handle_detect(struct fn_call *call);
@@ -27,6 +27,7 @@ void fn_handle_distance(struct fn_call *call);
 void fn_handle_healthz(struct fn_service *service, struct fn_http_request *request);
 void fn_handle_readyz(struct fn_service *service, struct fn_http_request *request);
 void fn_handle_metrics(struct fn_service *service, struct fn_http_request *request);
+void fn_handle_asset(struct fn_service *service, struct fn_http_request *request);
 void fn_handle_model(struct fn_service *service, struct fn_http_request *request);
 
 /* The handlers of an HTTP server that serves these routes; `door` is borrowed. */

@@ -45,8 +45,7 @@ static bool parse_length(const struct fn_http_header *header, int64_t *ret_lengt
     return true;
 }
 
-fn_status fn_guard_check(const char *version, enum fn_http_method method,
-                         const struct fn_http_header *headers, int n_headers,
+fn_status fn_guard_check(const char *version, const struct fn_http_header *headers, int n_headers,
                          struct fn_framing *ret_framing, struct fn_error *err) {
     struct fn_framing framing = {.content_length = -1};
     bool http_1_0 = strcmp(version, "HTTP/1.0") == 0;
@@ -87,8 +86,6 @@ fn_status fn_guard_check(const char *version, enum fn_http_method method,
     if (n_hosts > 1) return fn_fail(err, FN_BAD_REQUEST, "Host is given twice");
     if (n_hosts == 0 && !http_1_0) return fn_fail(err, FN_BAD_REQUEST, "Host is missing");
     framing.chunked = n_encodings == 1;
-    if (method != FN_HTTP_POST && (framing.chunked || framing.content_length > 0))
-        return fn_fail(err, FN_BAD_REQUEST, "only POST may have a body here");
     *ret_framing = framing;
     return FN_OK;
 }

@@ -21,9 +21,9 @@ struct fn_framing {
     bool expects_continue;
 };
 
-/* Check method, version and headers, and find how the body is framed. FN_BAD_REQUEST. */
-FN_MUST fn_status fn_guard_check(const char *version, enum fn_http_method method,
-                                 const struct fn_http_header *headers, int n_headers,
-                                 struct fn_framing *ret_framing, struct fn_error *err);
+/* Check version and headers, and find how the body is framed. FN_BAD_REQUEST. */
+FN_MUST fn_status fn_guard_check(const char *version, const struct fn_http_header *headers,
+                                 int n_headers, struct fn_framing *ret_framing,
+                                 struct fn_error *err);
 
 #endif

@@ -38,6 +38,7 @@ struct fn_http_header {
 
 struct fn_http_reply {
     int status;
+    bool cacheable;           /* the handler says by its own headers how; otherwise no-store */
     const char *content_type; /* static, or NULL without a body */
     char *body;               /* owned, malloc() */
     size_t body_size;

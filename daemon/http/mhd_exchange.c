@@ -32,8 +32,8 @@ static enum MHD_Result send_reply(struct fn_http_connection *c) {
     if (!response) return MHD_NO;
     reply->body = NULL;
     bool ok = add_header(response, "X-Request-Id", request->id) &&
-              add_header(response, "Cache-Control", "no-store") &&
               add_header(response, "X-Content-Type-Options", "nosniff");
+    if (!reply->cacheable) ok &= add_header(response, "Cache-Control", "no-store");
     if (reply->content_type) ok &= add_header(response, "Content-Type", reply->content_type);
     for (int i = 0; i < reply->n_headers; i++)
         ok &= add_header(response, reply->headers[i].name, reply->headers[i].value);
@@ -103,8 +103,7 @@ static enum MHD_Result take_headers(struct fn_http_connection *c, const char *me
     (void)MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_header, &list);
     fn_status status = fn_request_set_headers(request, list.headers, list.n, &err);
     if (status == FN_OK)
-        status = fn_guard_check(version, request->method, request->headers, request->n_headers,
-                                &framing, &err);
+        status = fn_guard_check(version, request->headers, request->n_headers, &framing, &err);
     handlers->received(handlers->context, request);
     if (status != FN_OK) return send_problem(c, &err);
 
@@ -114,6 +113,12 @@ static enum MHD_Result take_headers(struct fn_http_connection *c, const char *me
                          (long long)framing.content_length, max_body);
     fn_status refused = handlers->admit(handlers->context, request, &err);
     if (refused != FN_OK) status = refused;
+    /* Proxies disagree about such bodies, so the connection ends with it. */
+    bool has_body = framing.chunked || framing.content_length > 0;
+    if (status == FN_OK && has_body && request->method != FN_HTTP_POST) {
+        (void)fn_fail(&err, FN_BAD_REQUEST, "only POST may have a body here");
+        return send_problem(c, &err);
+    }
     if (status != FN_OK) {
         bool small = framing.content_length <= SMALL_BODY && !framing.chunked &&
                      (!framing.expects_continue || framing.content_length <= 0);

@@ -20,6 +20,7 @@ import time
 import httpx
 import numpy as np
 import pytest
+from documented import HOOKS
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -127,7 +128,7 @@ def daemon(model, tmp_path_factory):
 
 @pytest.fixture
 def client(daemon):
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url, timeout=30, event_hooks=HOOKS) as client:
         yield client
 
 

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from conftest import BUILD, REPORT, ROOT, Daemon, assert_problem, encode
+from documented import HOOKS
 from PIL import Image, ImageFilter
 
 DATA = ROOT.parent / "shared" / "data"
@@ -44,7 +45,7 @@ def seeing(tmp_path_factory):
 
 @pytest.fixture
 def eyes(seeing):
-    with httpx.Client(base_url=seeing.url, timeout=90) as client:
+    with httpx.Client(base_url=seeing.url, timeout=90, event_hooks=HOOKS) as client:
         yield client
 
 

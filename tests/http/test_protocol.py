@@ -319,3 +319,17 @@ def test_a_client_that_stops_sending_while_it_waits_counts_as_gone(start, jpeg):
     assert b"<open>" not in received
     assert received == b"" or status_of(received) == 200
     assert httpx.get(daemon.url + "/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/model", 400),
+        ("HEAD", "/model", 400),
+        ("GET", "/embed", 405),
+        ("PUT", "/embed", 405),
+    ],
+)
+def test_only_post_has_a_body(client, method, path, status):
+    assert client.request(method, path, content=b"x").status_code == status
+    assert client.get("/healthz").status_code == 200
