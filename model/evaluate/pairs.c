@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/evaluate/lfw.h"
+
 #define MAX_LINE   1024
 #define MAX_FIELDS 5
 
@@ -28,7 +30,7 @@ struct line {
 };
 
 static fn_status refuse(const struct reader *r, const char *expected) {
-    return fn_fail(r->err, FN_USAGE, "%s: line %zu: expected %s", r->name, r->line, expected);
+    return fn_fail(r->err, FN_BAD_SOURCE, "%s:%zu: expected %s", r->name, r->line, expected);
 }
 
 /* ---- pictures ------------------------------------------------------------------------------- */
@@ -105,33 +107,6 @@ static bool is_safe(const char *name) {
            !strstr(name, "/../");
 }
 
-static bool read_number(const char *text, int *ret) {
-    char *end;
-    if (*text < '0' || *text > '9') return false;
-    long value = strtol(text, &end, 10);
-    if (*end || value > 999999) return false;
-    *ret = (int)value;
-    return true;
-}
-
-static bool name_picture(const char *person, const char *number, char *ret_name, size_t size) {
-    int k, n;
-    if (!read_number(number, &k) || strchr(person, '/') || !is_safe(person)) return false;
-    n = snprintf(ret_name, size, "%s/%s_%04d.jpg", person, person, k);
-    return n > 0 && (size_t)n < size;
-}
-
-static fn_status read_lfw(struct reader *r, const struct line *line) {
-    char a[MAX_LINE], b[MAX_LINE];
-    char *const *f = line->fields;
-    bool same = line->n == 3;
-    if (line->n != 3 && line->n != 4) return refuse(r, "\"Name 1 2\" or \"Name 1 Other 2\"");
-    if (!name_picture(f[0], f[1], a, sizeof a) ||
-        !name_picture(same ? f[0] : f[2], same ? f[2] : f[3], b, sizeof b))
-        return refuse(r, "names and the numbers of their pictures");
-    return add_pair(r, a, b, same);
-}
-
 static bool read_verdict(const char *word, bool *ret_same) {
     static const char *const words[] = {"1", "true", "same", "0", "false", "different"};
     for (int i = 0; i < 6; i++)
@@ -157,13 +132,13 @@ static fn_status read_csv(struct reader *r, const struct line *line) {
     return add_pair(r, line->fields[0], line->fields[1], same);
 }
 
-static void split(struct line *line, const char *separators) {
+static void split(struct line *line) {
     char *at = line->text;
     for (line->n = 0; line->n < MAX_FIELDS; line->n++) {
         at += strspn(at, " \t");
         if (!*at && line->n == 0) return;
         line->fields[line->n] = at;
-        char *end = at + strcspn(at, separators);
+        char *end = at + strcspn(at, ",");
         bool more = *end != '\0';
         at = end + (more ? 1 : 0);
         while (end > line->fields[line->n] && (end[-1] == ' ' || end[-1] == '\t')) end--;
@@ -189,20 +164,32 @@ static bool take_line(const char **at, const char *end, struct line *ret_line) {
 
 static fn_status read_lines(struct reader *r, const char *text, size_t size) {
     const char *at = text, *end = text + size;
-    bool csv = false;
     while (at < end) {
         struct line line;
-        int number;
         r->line++;
         if (!take_line(&at, end, &line)) return refuse(r, "text of fewer than 1024 bytes a line");
-        if (r->line == 1) csv = strchr(line.text, ',') != NULL;
-        split(&line, csv ? "," : " \t");
+        split(&line);
         if (line.n == 0) continue;
-        if (!csv && r->line == 1 && line.n <= 2 && read_number(line.fields[0], &number)) continue;
-        fn_status status = csv ? read_csv(r, &line) : read_lfw(r, &line);
+        fn_status status = read_csv(r, &line);
         if (status != FN_OK) return status;
     }
-    return r->pairs.n_pairs ? FN_OK : fn_fail(r->err, FN_USAGE, "%s: holds no pairs", r->name);
+    return r->pairs.n_pairs ? FN_OK : fn_fail(r->err, FN_BAD_SOURCE, "%s: holds no pairs", r->name);
+}
+
+/* LFW's format is lfw.c's business. */
+static fn_status read_lfw(struct reader *r, const char *text, size_t size) {
+    FN_CLEANUP(fn_lfw_done) struct fn_lfw lfw = {0};
+    fn_status status = fn_lfw_parse(r->name, text, size, &lfw, r->err);
+    for (size_t i = 0; i < lfw.n_pairs && status == FN_OK; i++) {
+        const struct fn_lfw_picture *a = &lfw.pictures[lfw.pairs[i].a];
+        const struct fn_lfw_picture *b = &lfw.pictures[lfw.pairs[i].b];
+        char names[2][MAX_LINE];
+        (void)snprintf(names[0], sizeof names[0], "%s.jpg", a->key);
+        (void)snprintf(names[1], sizeof names[1], "%s.jpg", b->key);
+        r->line = (size_t)a->line;
+        status = add_pair(r, names[0], names[1], lfw.pairs[i].same);
+    }
+    return status;
 }
 
 /* ---- people --------------------------------------------------------------------------------- */
@@ -239,7 +226,7 @@ static int by_folder(const void *a, const void *b) {
 
 static fn_status join_folders(struct reader *r, uint32_t *parents) {
     size_t n = r->pairs.n_pictures;
-    FN_CLEANUP_FREE struct placed *placed = calloc(n, sizeof *placed);
+    FN_CLEANUP_FREE struct placed *placed = calloc(n + 1, sizeof *placed);
     if (!placed) return fn_fail(r->err, FN_NO_MEMORY, "%s: no memory for its people", r->name);
     for (uint32_t i = 0; i < n; i++) {
         const char *name = r->pairs.pictures[i], *slash = strrchr(name, '/');
@@ -256,8 +243,8 @@ static fn_status join_folders(struct reader *r, uint32_t *parents) {
 /* Joined pictures are one person; people are numbered in the order of their first picture. */
 static fn_status number_people(struct reader *r) {
     size_t n = r->pairs.n_pictures;
-    r->pairs.people = calloc(n, sizeof *r->pairs.people);
-    FN_CLEANUP_FREE uint32_t *parents = calloc(n, sizeof *parents);
+    r->pairs.people = calloc(n + 1, sizeof *r->pairs.people);
+    FN_CLEANUP_FREE uint32_t *parents = calloc(n + 1, sizeof *parents);
     if (!parents || !r->pairs.people)
         return fn_fail(r->err, FN_NO_MEMORY, "%s: no memory for its people", r->name);
     for (uint32_t i = 0; i < n; i++) parents[i] = i;
@@ -272,7 +259,7 @@ static fn_status number_people(struct reader *r) {
     for (size_t i = 0; i < r->pairs.n_pairs; i++) {
         const struct fn_pair *pair = &r->pairs.pairs[i];
         if (!pair->same && r->pairs.people[pair->a] == r->pairs.people[pair->b])
-            return fn_fail(r->err, FN_USAGE,
+            return fn_fail(r->err, FN_BAD_SOURCE,
                            "%s: %s and %s are said to be two people, but by their folders or other "
                            "pairs they are one",
                            r->name, r->pairs.pictures[pair->a], r->pairs.pictures[pair->b]);
@@ -283,7 +270,10 @@ static fn_status number_people(struct reader *r) {
 fn_status fn_pairs_parse(const char *name, const char *text, size_t size,
                          struct fn_pairs *ret_pairs, struct fn_error *err) {
     struct reader reader = {.name = name, .err = err};
-    fn_status status = read_lines(&reader, text, size);
+    const char *newline = size ? memchr(text, '\n', size) : NULL;
+    size_t first = newline ? (size_t)(newline - text) : size;
+    bool csv = first && memchr(text, ',', first);
+    fn_status status = csv ? read_lines(&reader, text, size) : read_lfw(&reader, text, size);
     if (status == FN_OK) status = number_people(&reader);
     free(reader.slots);
     if (status == FN_OK)

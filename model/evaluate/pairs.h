@@ -2,11 +2,10 @@
  *
  * pairs.h -- lists of picture pairs, each of one person or of two, and who is who.
  *
- * Two formats, told apart by the first line: that of LFW's pairs.txt ("300", or folds and "300";
- * then "Name 1 2" for Name/Name_0001.jpg and _0002.jpg, or "Name 1 Other 2"), and CSV, lines
- * "a.jpg,b.jpg,1" with 1, true or same, or 0, false or different; a first line whose names have
- * neither dot nor slash is a heading. People of a CSV are the folders of its pictures; pictures
- * outside folders are joined by the pairs that are the same. */
+ * Two formats, told apart by the first line: that of LFW's pairs.txt (lfw.h; pictures are .jpg),
+ * and CSV, lines "a.jpg,b.jpg,1" with 1, true or same, or 0, false or different; a first line whose
+ * names have neither dot nor slash is a heading. People of a CSV are the folders of its pictures;
+ * pictures outside folders are joined by the pairs that are the same. */
 #ifndef FN_PAIRS_H
 #define FN_PAIRS_H
 
@@ -34,7 +33,8 @@ struct fn_pairs {
     size_t n_pairs;
 };
 
-/* Parse a list in memory, of `size` bytes. FN_USAGE names the line and what was expected there. */
+/* Parse a list in memory, of `size` bytes. FN_BAD_SOURCE names the line and what was expected
+ * there. */
 FN_MUST fn_status fn_pairs_parse(const char *name, const char *text, size_t size,
                                  struct fn_pairs *ret_pairs, struct fn_error *err);
 void fn_pairs_done(struct fn_pairs *pairs);

@@ -19,8 +19,8 @@ static void parse(const char *text) {
 
 static void lfw_lists_name_people_and_numbers(void **state) {
     (void)state;
-    parse("2\t1\nAnn_Lee\t1\t12\nAnn_Lee\t1\tBo\t3\r\n\nBo 3 4\n");
-    assert_int_equal(parsed.n_pairs, 3);
+    parse("2\t1\nAnn_Lee\t1\t12\nAnn_Lee\t1\tBo\t3\r\nBo\t3\t4\nBo\t4\tAnn_Lee\t1\n\n");
+    assert_int_equal(parsed.n_pairs, 4);
     assert_int_equal(parsed.n_pictures, 4);
     assert_int_equal(parsed.n_people, 2);
     assert_string_equal(parsed.pictures[1], "Ann_Lee/Ann_Lee_0012.jpg");
@@ -67,16 +67,14 @@ static void a_thousand_pictures_keep_their_numbers(void **state) {
 static void what_is_no_pair_is_refused_by_line(void **state) {
     (void)state;
     static const char *const bad[][2] = {
-        {"", "no pairs"},
-        {"300\n", "no pairs"},
-        {"1\nAnn 1\n", "line 2: expected \"Name 1 2\""},
-        {"Ann 1 two\n", "line 1: expected names and the numbers"},
-        {"Ann 1 1\n", "two different pictures"},
-        {"Ann -1 2\n", "numbers"},
-        {"../Ann 1 2\n", "numbers"},
-        {"Ann 1 Bo 2 3\n", "line 1"},
-        {"a.jpg,b.jpg,1\nc.jpg,d.jpg,maybe\n", "line 2: expected \"a.jpg,b.jpg,1\""},
-        {"a.jpg,b.jpg,1\nc.jpg,d.jpg\n", "line 2"},
+        {"", "as the first line"},
+        {"first,second,same\n", "no pairs"},
+        {"300\n", "too short"},
+        {"1\nAnn\t1\n", "list:"},
+        {"1\nAnn\t1\t1\nAnn\t1\tBo\t1\n", "list:2: expected two different pictures"},
+        {"1\n../Ann\t1\t2\nAnn\t1\tBo\t1\n", "list:2"},
+        {"a.jpg,b.jpg,1\nc.jpg,d.jpg,maybe\n", "list:2: expected \"a.jpg,b.jpg,1\""},
+        {"a.jpg,b.jpg,1\nc.jpg,d.jpg\n", "list:2"},
         {"a.jpg,b.jpg,1\n/etc/passwd,d.jpg,1\n", "below the folder"},
         {"a.jpg,b.jpg,1\nx/../../y,d.jpg,1\n", "below the folder"},
         {"a.jpg,b.jpg,1\n,d.jpg,1\n", "below the folder"},
@@ -85,11 +83,11 @@ static void what_is_no_pair_is_refused_by_line(void **state) {
     struct fn_error err;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         fn_status status = fn_pairs_parse("list", bad[i][0], strlen(bad[i][0]), &parsed, &err);
-        assert_int_equal(status, FN_USAGE);
+        assert_int_equal(status, FN_BAD_SOURCE);
         if (!strstr(err.text, bad[i][1]))
             fail_msg("\"%s\" gives \"%s\", expected \"%s\"", bad[i][0], err.text, bad[i][1]);
     }
-    assert_int_equal(fn_pairs_parse("list", "a,b,1\n\0", 7, &parsed, &err), FN_USAGE);
+    assert_int_equal(fn_pairs_parse("list", "a,b,1\n\0", 7, &parsed, &err), FN_BAD_SOURCE);
 }
 
 static void the_list_of_fold_1_is_read(void **state) {
