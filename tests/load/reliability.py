@@ -33,6 +33,10 @@ def percentile(values, q):
     return ranked[min(len(ranked) - 1, int(q * len(ranked)))] if ranked else float("nan")
 
 
+def tail(values):
+    return f"{percentile(values, 0.99):.1f}" if values else "-"
+
+
 class Daemon:
     """A facenetd before the device of known cost."""
 
@@ -149,7 +153,7 @@ def measure_overload(build, daemon, seconds):
             f"| {factor:g} | {len(run.rows) / seconds:.0f} | {run.rate(200):.0f} | "
             f"{100 * run.rate(200) / peak:.0f} % | {percentile(ok, 0.5):.0f} | "
             f"{percentile(ok, 0.99):.0f} | {run.rate(503):.0f} | "
-            f"{percentile(refused, 0.99):.1f} | {run.others() or '-'} |"
+            f"{tail(refused)} | {run.others() or '-'} |"
         )
     recovery = recovery_s(after, percentile(runs[0.5].latencies(200), 0.99))
     at_most = percentile(runs[10].latencies(200), 0.99)
@@ -242,8 +246,17 @@ def slope(points):
     return above / sum((x - mean_x) ** 2 for x, _ in points)
 
 
+def settle(daemon, descriptors):
+    """How many there are once the last connections have closed."""
+    until = time.monotonic() + 5
+    while daemon.descriptors() != descriptors and time.monotonic() < until:
+        time.sleep(0.1)
+    return daemon.descriptors()
+
+
 def measure_soak(build, daemon, minutes):
     """Mixed load; memory is judged after the first quarter, when all pools have their size."""
+    time.sleep(3)  # what came before closes its connections
     points, began, failed, total = [], time.monotonic(), 0, 0
     descriptors = daemon.descriptors()
     while (passed := time.monotonic() - began) < minutes * 60:
@@ -257,7 +270,7 @@ def measure_soak(build, daemon, minutes):
         ("requests in the soak", "-", f"{total:,} in {minutes:g} min"),
         ("neither answered nor refused", "0", f"{failed}"),
         ("resident memory, slope", "-", f"{slope(settled):+.2f} MiB/h at {points[-1][1]:.0f} MiB"),
-        ("descriptors, begin and end", "equal", f"{descriptors}, {daemon.descriptors()}"),
+        ("descriptors, begin and end", "equal", f"{descriptors}, {settle(daemon, descriptors)}"),
     ]
 
 
@@ -269,7 +282,10 @@ def machine():
     name = re.search(r"model name\s*: (.*)", text)
     load = os.getloadavg()[0]
     cpu = name[1] if name else platform.machine()
-    return f"{os.cpu_count()} cores of {cpu}; load average before the run {load:.1f}"
+    group = pathlib.Path("/proc/self/autogroup")
+    nice = group.read_text().split()[-1] if group.exists() else "0"
+    before = f", these processes before them (autogroup nice {nice})" if nice != "0" else ""
+    return f"{os.cpu_count()} cores of {cpu}; load average by others {load:.1f}{before}"
 
 
 def write_page(parts, path):
