@@ -141,6 +141,45 @@ def test_other_languages_can_load_it(daemon, faces, client_answers):
     library.facenet_client_free(client)
 
 
+@plain
+def test_embeddings_that_were_kept_are_compared_and_others_refused(daemon, client_answers):
+    library = ctypes.CDLL(BUILD / "libfacenet-client.so.0")
+    for name in ("facenet_distance_cosine", "facenet_distance_l2", "facenet_distance_far"):
+        getattr(library, name).restype = ctypes.c_double
+    for name in ("facenet_error_code", "facenet_error_text", "facenet_model_id"):
+        getattr(library, name).restype = ctypes.c_char_p
+    library.facenet_model_crop.restype = ctypes.c_char_p
+    library.facenet_error_new.restype = ctypes.c_void_p
+    err = ctypes.c_void_p(library.facenet_error_new())
+    client, model, distance = (ctypes.c_void_p() for _ in range(3))
+    assert library.facenet_client_new(daemon.url.encode(), ctypes.byref(client), err) == 0
+    assert library.facenet_client_model(client, ctypes.byref(model), err) == 0
+    a, b = (np.ascontiguousarray(answer, np.float32) for answer in client_answers)
+    size, numbers = ctypes.c_size_t(a.size), [x.ctypes.data_as(ctypes.c_void_p) for x in (a, b)]
+
+    def ask(model_id, crop):
+        return library.facenet_client_distance_of(
+            client, *numbers, size, model_id, crop, None, ctypes.byref(distance), err
+        )
+
+    crop = library.facenet_model_crop(model)
+    assert ask(library.facenet_model_id(model), crop) == 0
+    assert library.facenet_distance_l2(distance) == pytest.approx(np.linalg.norm(a - b), abs=1e-6)
+    assert library.facenet_distance_cosine(distance) == pytest.approx(float(a @ b), abs=1e-6)
+    assert library.facenet_distance_same(distance) == -1
+    library.facenet_distance_free(distance)
+    before = distance.value
+    assert ask(b"0123456789abcdef", crop) == 1
+    assert distance.value == before, "untouched on failure"
+    assert library.facenet_error_http_status(err) == 409
+    assert library.facenet_error_code(err) == b"model_mismatch"
+    assert ask(b"\xff", crop) == 5
+    assert b"UTF-8" in library.facenet_error_text(err)
+    library.facenet_model_free(model)
+    library.facenet_client_free(client)
+    library.facenet_error_free(err)
+
+
 def test_many_threads_share_one_client(start, faces):
     daemon = start(config={"deadline_ms": 120000})
     said = run(BUILD / "client-threads", faces / "a.jpg", daemon.url, 8, 5)
