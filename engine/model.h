@@ -16,6 +16,7 @@
 
 #define FN_MODEL_ID_SIZE        32
 #define FN_MAX_OPERATING_POINTS 16
+#define FN_MAX_EVALUATIONS      16
 #define FN_DIGEST_SIZE          65 /* sha256 in hex, with its NUL */
 
 enum fn_preprocessing {

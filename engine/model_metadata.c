@@ -214,6 +214,20 @@ static fn_status read_word(const struct fn_model *model, const char *file_name, 
     return FN_OK;
 }
 
+/* Figures that were measured; a file need not have any. */
+static fn_status check_evaluations(const struct fn_model *model, const char *file_name,
+                                   struct fn_error *err) {
+    const char *text = fn_safetensors_metadata(model->file, "evaluations");
+    if (!text) return FN_OK;
+    FN_CLEANUP(json_decref) json_t *list = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    size_t n = json_array_size(list);
+    bool good = json_is_array(list) && n <= FN_MAX_EVALUATIONS;
+    for (size_t i = 0; good && i < n; i++) good = json_is_object(json_array_get(list, i));
+    if (good) return FN_OK;
+    return fn_fail(err, FN_BAD_MODEL, "%s: evaluations is not a list of at most %d objects",
+                   file_name, FN_MAX_EVALUATIONS);
+}
+
 fn_status fn_model_read_metadata(struct fn_model *model, const char *file_name,
                                  struct fn_error *err) {
     fn_status status = read_preprocessing(model, file_name, err);
@@ -222,6 +236,7 @@ fn_status fn_model_read_metadata(struct fn_model *model, const char *file_name,
     if (status == FN_OK) status = read_frac_bits(model, file_name, err);
     if (status == FN_OK) status = read_golden(model, file_name, err);
     if (status == FN_OK) status = read_points(model, file_name, err);
+    if (status == FN_OK) status = check_evaluations(model, file_name, err);
     if (status == FN_OK)
         status = read_word(model, file_name, "crop", model->crop, sizeof model->crop, err);
     if (status == FN_OK)
@@ -294,12 +309,15 @@ fn_status fn_model_copy_metadata(const struct fn_model *model,
                                        "golden_prng",
                                        "golden_seed",
                                        "golden_accumulators_sha256",
-                                       "golden_embedding_sha256"};
+                                       "golden_embedding_sha256",
+                                       "evaluations"};
     *ret_texts = (struct fn_metadata_texts){0};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *value = fn_safetensors_metadata(model->file, keys[i]);
         if (changes->crop && strcmp(keys[i], "crop") == 0) value = changes->crop;
         if (data_sha256 && strcmp(keys[i], "data_sha256") == 0) value = data_sha256;
+        if (changes->evaluations && strcmp(keys[i], "evaluations") == 0)
+            value = changes->evaluations;
         if (value) add_copy(ret_texts, keys[i], value);
     }
     add(ret_texts, "operating_points",

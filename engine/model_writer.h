@@ -61,6 +61,7 @@ struct fn_model_changes {
     const char *crop;                        /* contract */
     const struct fn_operating_point *points; /* [n_points] */
     int n_points;
+    const char *evaluations; /* JSON list, see docs/model-format.md */
 };
 
 /* Write `model`, which was read from a file, once more with changes. FN_USAGE when it was not read

@@ -6,6 +6,7 @@
 #include "daemon/api/routes.h"
 #include "daemon/http/reply.h"
 #include "engine/preprocess.h"
+#include "engine/safetensors.h"
 #include "engine/verdict.h"
 #include "engine/version.h"
 
@@ -44,6 +45,12 @@ static json_t *operating_points(const struct fn_model *model) {
     return array;
 }
 
+/* What was measured of the model, as its file has it. */
+static json_t *evaluations(const struct fn_model *model) {
+    const char *text = fn_safetensors_metadata(model->file, "evaluations");
+    return text ? json_loads(text, 0, NULL) : json_array();
+}
+
 static json_t *describe_detector(const struct fn_finder *finder) {
     if (!fn_finder_looks(finder)) return json_null();
     return json_pack("{s:s, s:s, s:i}", "name", "mtcnn", "kernels", fn_finder_kernels(finder),
@@ -63,13 +70,13 @@ void fn_handle_model(struct fn_service *service, struct fn_http_request *request
         (json_int_t)config->max_faces, "max_pictures", (json_int_t)config->max_pictures,
         "deadline_ms", (json_int_t)config->deadline_ms);
     fn_reply_json(request, 200,
-                  json_pack("{s:s, s:s, s:o, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "model",
-                            model->id, "crop",
+                  json_pack("{s:s, s:s, s:o, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s}",
+                            "model", model->id, "crop",
                             fn_finder_crop(service->finder, fn_finder_looks(service->finder)),
                             "detector", describe_detector(service->finder), "untrained",
                             model->untrained, "embedding_size", model->network.embedding_size,
                             "preprocessing", fn_preprocessing_name(model->preprocessing), "source",
                             model->source, "backend", engine->label, "device", device,
-                            "operating_points", operating_points(model), "limits", limits,
-                            "version", FN_VERSION));
+                            "operating_points", operating_points(model), "evaluations",
+                            evaluations(model), "limits", limits, "version", FN_VERSION));
 }

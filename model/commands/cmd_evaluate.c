@@ -5,14 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/model_writer.h"
 #include "model/commands/command.h"
+#include "model/evaluate/record.h"
 #include "model/evaluate/report.h"
 #include "model/evaluate/roc_plot.h"
 #include "model/parallel.h"
 
 struct options {
     const char *model, *pairs, *images, *source, *device, *impostors, *roc, *crop, *preprocessing,
-        *threads;
+        *threads, *record, *cut, *note;
     struct fn_values fars;
     struct fn_source_args from;
     bool as_json;
@@ -193,6 +195,17 @@ static fn_status draw(const struct options *o, const struct fn_report *report,
     return fn_roc_plot(o->roc, curves, report->n_subjects, err);
 }
 
+/* Into the model file itself, whose id that does not change. */
+static fn_status record(const struct options *o, const struct work *work, struct fn_error *err) {
+    const struct fn_record entry = {o->record, o->cut, o->note};
+    FN_CLEANUP_FREE char *list = NULL;
+    fn_status status = fn_record_add(work->networks[0].model, &work->report, &entry, &list, err);
+    const struct fn_model_changes changes = {.evaluations = list};
+    if (status == FN_OK)
+        status = fn_model_write_changed(work->networks[0].model, &changes, o->model, err);
+    return status;
+}
+
 static fn_status evaluate(const struct options *o, struct work *work, struct fn_error *err) {
     fn_status status = find_pictures(o, work, err);
     if (status == FN_OK) status = open_networks(o, work, err);
@@ -203,6 +216,7 @@ static fn_status evaluate(const struct options *o, struct work *work, struct fn_
     if (status == FN_OK) count_missing(work);
     if (status == FN_OK) status = judge(o, work, err);
     if (status == FN_OK && o->roc) status = draw(o, &work->report, err);
+    if (status == FN_OK && o->record) status = record(o, work, err);
     if (status != FN_OK) return status;
     if (o->as_json) return fn_report_print_json(&work->report, err);
     fn_report_print(&work->report);
@@ -224,6 +238,11 @@ static fn_status check(struct options *o, struct fn_error *err) {
             return fn_fail(err, FN_USAGE, "--far %g: expected rates above 0, at most 1",
                            o->fars.value[i]);
     if (!o->fars.n) o->fars = usual;
+    if (!o->record && (o->cut || o->note))
+        return fn_fail(err, FN_USAGE, "%s goes with --record", o->cut ? "--cut-by" : "--note");
+    if (o->record && !holds_model(o->model))
+        return fn_fail(err, FN_USAGE, "%s holds float weights; --record goes with a model",
+                       o->model);
     return FN_OK;
 }
 
@@ -245,6 +264,10 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
         {"--preprocessing", "fixed|per-image", "for 128-d float weights", .text = &o.preprocessing},
         {"--threads", "N", "threads (all CPUs)", .text = &o.threads},
         FN_SOURCE_ARGS_OPTIONS(o.from),
+        {"--record", "NAME", "write the figures into the model, as measured on NAME",
+         .text = &o.record},
+        {"--cut-by", "CONTRACT", "with --record: how the pictures were cut before", .text = &o.cut},
+        {"--note", "TEXT", "with --record: a sentence for people", .text = &o.note},
         {"--json", NULL, "one JSON object instead of lines", .flag = &o.as_json},
     };
     const struct fn_args args = {"MODEL", &o.model, table, sizeof table / sizeof table[0]};

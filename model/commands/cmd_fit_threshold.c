@@ -20,7 +20,7 @@
 FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 
 struct request {
-    const char *model, *pairs, *images, *device, *face, *impostors, *out, *name;
+    const char *model, *pairs, *images, *device, *face, *impostors, *out, *name, *cut;
     struct fn_values far;
 };
 
@@ -77,7 +77,8 @@ static fn_status fit_points(const struct request *request, const struct fn_model
     memcpy(points, model->operating_points, sizeof points);
     for (size_t i = 0; i < request->far.n && status == FN_OK; i++) {
         struct fn_operating_point point = {0};
-        (void)snprintf(point.crop, sizeof point.crop, "%s", model->crop);
+        (void)snprintf(point.crop, sizeof point.crop, "%s",
+                       request->cut ? request->cut : model->crop);
         (void)snprintf(point.fitted_on, sizeof point.fitted_on, "%s", request->name);
         status = fn_threshold_fit(impostors, genuine, pairs->n_people, request->far.value[i],
                                   &point, err);
@@ -98,8 +99,10 @@ static fn_status score(const struct request *request, const struct fn_model *mod
     FN_CLEANUP(fn_face_cutter_free) struct fn_face_cutter *cutter = NULL;
     FN_CLEANUP(fn_embedder_free) struct fn_embedder *embedder = NULL;
     int n_threads = fn_parallel_cpus();
-    if (!fn_crop_parse(model->crop, &options.contract))
-        return fn_fail(err, FN_USAGE, "%s: unknown crop contract %s", request->model, model->crop);
+    if (!fn_crop_parse(request->cut ? request->cut : model->crop, &options.contract))
+        return fn_fail(err, FN_USAGE, "%s: unknown crop contract %s", request->model,
+                       request->cut ? request->cut : model->crop);
+    if (request->cut) options.contract = FN_CROP_CONTRACT_WHOLE;
     if (request->face && !fn_face_choice_parse(request->face, &options.choice))
         return fn_fail(err, FN_USAGE, "--face %s: expected largest, center or only", request->face);
     fn_status status = fn_face_cutter_new(model->has_detector ? &model->detector : NULL, &options,
@@ -150,6 +153,8 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          "or those listed",
          NULL, &request.impostors, NULL},
         {"--face", "WHICH", "largest (default), center or only", NULL, &request.face, NULL},
+        {"--cut-by", "CONTRACT", "the pictures are crops already, cut by this contract", NULL,
+         &request.cut, NULL},
         {"--name", "TEXT", "what the points say they were fitted on (default: the list's name)",
          NULL, &request.name, NULL},
         {"--device", "NAME", "auto (default), reference, or part of an OpenCL device's name", NULL,

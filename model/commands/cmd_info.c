@@ -43,7 +43,7 @@ static json_t *describe(const struct fn_model *model, const char *path) {
     fn_facts_gather(model, &facts);
     return json_pack(
         "{s:s, s:s, s:b, s:i, s:s, s:s, s:o, s:{s:o, s:o, s:o}, s:o, s:I, s:I, s:i,"
-        " s:{s:o, s:o, s:o, s:o}, s:f, s:o, s:{s:o, s:o, s:o}, s:o, s:o}",
+        " s:{s:o, s:o, s:o, s:o}, s:f, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o}",
         "file", path, "model", model->id, "untrained", model->untrained, "embedding_size",
         model->network.embedding_size, "preprocessing", fn_preprocessing_name(model->preprocessing),
         "crop", model->crop, "detector", model->has_detector ? json_string("mtcnn") : json_null(),
@@ -59,8 +59,8 @@ static json_t *describe(const struct fn_model *model, const char *path) {
         /* digests */ "digests", "data", text_of(model, "data_sha256"), "golden_accumulators",
         text_of(model, "golden_accumulators_sha256"), "golden_embedding",
         text_of(model, "golden_embedding_sha256"),
-        /* the rest */ "operating_points", object_of(model, "operating_points"), "widths",
-        widths(model));
+        /* the rest */ "operating_points", object_of(model, "operating_points"), "evaluations",
+        object_of(model, "evaluations"), "widths", widths(model));
 }
 
 static void print_lines(const char *prefix, json_t *value);

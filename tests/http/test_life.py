@@ -29,7 +29,7 @@ def test_healthz_readyz_and_model(client):
     assert model["model"].startswith("untrained-") and model["untrained"] is True
     assert model["embedding_size"] == 128
     assert model["device"]["backend"] == "reference"
-    assert model["operating_points"] == []
+    assert model["operating_points"] == [] and model["evaluations"] == []
     assert model["limits"]["max_body"] == 4 << 20
 
 

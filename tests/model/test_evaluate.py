@@ -141,3 +141,36 @@ def test_onnx_runtime_computes_the_same_network(tool, network, sources, pictures
     (found,) = session.run(["embedding"], {"image": images})
     expected = np.stack([network.embed(crop) for crop in crops])
     assert np.abs(found - expected).max() < 1e-4
+
+
+def test_figures_are_recorded_in_the_model(tool, sources, pictures, model, tmp_path):
+    path = tmp_path / "model"
+    shutil.copy(model, path)
+    args = (*args_of(path, pictures), "--device", "reference", "--json")
+    found = json.loads(tool(*args, "--float", sources[0], "--record", "people").stdout)
+    before, after = (json.loads(tool("info", p, "--json").stdout) for p in (model, path))
+    assert before["evaluations"] is None
+    assert {**after, "file": 0, "evaluations": 0} == {**before, "file": 0, "evaluations": 0}
+    (entry,) = after["evaluations"]
+    fixed, floats = found["results"]
+    assert entry["on"] == "people" and entry["crop"] == "whole-160" and entry["pairs"] == 20
+    assert entry["accuracy"] == pytest.approx(fixed["accuracy"]["mean"], abs=1e-5)
+    assert entry["threshold"] == pytest.approx(fixed["best_threshold"]["l2_squared"], abs=1e-5)
+    assert entry["float32"]["accuracy"] == pytest.approx(floats["accuracy"]["mean"], abs=1e-5)
+    assert entry["cosine"]["mean"] == pytest.approx(found["cosine_to_float"]["mean"], abs=1e-5)
+    assert "note" not in entry
+    tool(*args, "--record", "people", "--note", "again")  # replaces
+    tool(*args, "--record", "people", "--cut-by", "mtcnn-p17-160")  # another crop stands beside
+    again = json.loads(tool("info", path, "--json").stdout)["evaluations"]
+    assert [(e["crop"], e.get("note")) for e in again] == [
+        ("whole-160", "again"),
+        ("mtcnn-p17-160", None),
+    ]
+    tool("verify", path, "--device", "reference")
+
+
+def test_recording_goes_with_a_model_only(tool, sources, pictures):
+    done = tool(*args_of(sources[0], pictures), "--record", "x", status=2)
+    assert "--record goes with a model" in done.stderr
+    done = tool(*args_of(sources[0], pictures), "--note", "x", status=2)
+    assert "--note goes with --record" in done.stderr

@@ -152,6 +152,9 @@ static void every_metadata_field_is_checked(void **state) {
     assert_metadata_refused("golden_embedding_sha256", "abc", "64 hex digits");
     assert_metadata_refused("operating_points", "{}", "is not a list");
     assert_metadata_refused("operating_points", "[{}]", "operating point 0 is not complete");
+    assert_metadata_refused("evaluations", "{}", "is not a list");
+    assert_metadata_refused("evaluations", "[{}, 3]", "is not a list");
+    assert_metadata_refused("evaluations", "[", "is not a list");
     assert_metadata_refused("crop", "a name that is longer than the field has room for",
                             "longer than");
 }
