@@ -114,6 +114,17 @@ $(BUILD)/shims/%.so: tests/faults/%.c tests/faults/cl_shim.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -std=c11 -D_GNU_SOURCE -I. -pthread $(WARNINGS) -fPIC -shared $< -o $@ -ldl
 
+# The kernels as C++ for Vitis HLS, in C simulation; their pragmas are for the vendor's tools.
+CXX := $(if $(filter clang%,$(CC)),clang++,g++)
+$(BUILD)/tests/hls/csim.o: tests/hls/csim.cpp
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CXX     $<")
+	$(Q)$(CXX) $(CFLAGS) -std=c++17 -I. -Itests/hls/stub -Ikernels -DFN_TARGET_XILINX_HLS -fPIE -MMD -MP \
+	    -Wall -Wextra -Werror -Wno-unknown-pragmas $(if $(SAN),-fsanitize=$(SAN) \
+	    -fno-omit-frame-pointer -fno-sanitize-recover=all) -c $< -o $@
+$(BUILD)/tests/test_hls: $(BUILD)/tests/hls/csim.o
+$(BUILD)/tests/test_hls: ENGINE_LIBS += -lstdc++
+
 .PHONY: unit unit-threads
 unit-threads: $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell grep -l pthread $(UNIT_SRC)))
 	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done
@@ -195,8 +206,8 @@ detect-peer: all build/peer/.made ## compare the face detector with an independe
 C_SRC    := $(ENGINE_SRC) $(MODEL_SRC) $(DAEMON_SRC) $(wildcard clients/*/*.c clients/c/examples/*.c tests/*/*.c)
 C_HDR    := $(foreach room,engine model daemon,$(wildcard $(room)/*.h $(room)/*/*.h)) \
             $(wildcard kernels/*.h clients/*/*.h tests/*/*.h)
-C_FORMAT := $(C_SRC) $(C_HDR) $(wildcard kernels/*.cl)
-SHELL_SRC := $(wildcard scripts/*.sh) .ci/run
+C_FORMAT := $(C_SRC) $(C_HDR) $(wildcard kernels/*.cl kernels/*.cpp tests/hls/*.cpp tests/hls/stub/*.h)
+SHELL_SRC := $(wildcard scripts/*.sh) .ci/run $(wildcard kernels/*/*.sh)
 TIDIED   := $(C_SRC:%=build/lint/%.tidy)
 
 .PHONY: lint format lint-format lint-tidy lint-cppcheck lint-shell lint-layers lint-kernels lint-python lint-symbols

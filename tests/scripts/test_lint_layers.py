@@ -129,6 +129,11 @@ def test_an_unknown_library_must_be_named_first():
     assert "is unknown" in one("engine/a.c", "#include <lzma.h>\n")
 
 
+def test_the_stub_of_a_cpp_library_may_use_cpp():
+    assert findings("tests/hls/stub/hls_stream.h", "#include <deque>\n") == []
+    assert "is unknown" in one("tests/unit/a.h", "#include <deque>\n")
+
+
 def test_cmocka_stays_in_the_tests():
     assert findings("tests/unit/test_a.c", "#include <cmocka.h>\n") == []
     assert "is unknown" in one("engine/a.c", "#include <cmocka.h>\n")
