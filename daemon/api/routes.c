@@ -17,6 +17,7 @@ static const struct fn_route routes[] = {
     {"/detect", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_detect},
     {"/crop", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_crop},
     {"/distance", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_distance},
+    {"/distances", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_distances},
     {"/model", FN_HTTP_GET, FN_SCOPE_INFER, fn_handle_model, NULL},
     {"/healthz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_healthz, NULL},
     {"/readyz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_readyz, NULL},
@@ -116,9 +117,10 @@ static fn_status check_load(struct fn_service *service, struct fn_http_request *
     return FN_OK;
 }
 
+/* Whether pictures are to be decoded: what load.h can judge. */
 static bool is_work(const struct fn_http_request *request) {
     const struct fn_route *route = request->route;
-    return route->work && request->method == FN_HTTP_POST;
+    return route->work && route->work != fn_handle_distances && request->method == FN_HTTP_POST;
 }
 
 static fn_status admit(void *context, struct fn_http_request *request, struct fn_error *err) {

@@ -24,6 +24,7 @@ void fn_handle_embed_batch(struct fn_call *call);
 void fn_handle_detect(struct fn_call *call);
 void fn_handle_crop(struct fn_call *call);
 void fn_handle_distance(struct fn_call *call);
+void fn_handle_distances(struct fn_call *call);
 void fn_handle_healthz(struct fn_service *service, struct fn_http_request *request);
 void fn_handle_readyz(struct fn_service *service, struct fn_http_request *request);
 void fn_handle_metrics(struct fn_service *service, struct fn_http_request *request);
