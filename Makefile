@@ -54,7 +54,7 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
 
 # gcc vectorises these loops from -O3 on only; integers, so no bit changes.
-$(BUILD)/engine/picture/resize.o $(BUILD)/engine/detect/scale.o: CFLAGS += -O3
+$(BUILD)/engine/picture/resize.o $(BUILD)/engine/detect/scale.o $(BUILD)/engine/preprocess.o: CFLAGS += -O3
 
 -include $(shell find $(BUILD) -type f -name '*.d' -not -path '*/verilated/*' 2>/dev/null)
 
@@ -355,7 +355,7 @@ $(VENV_BENCH)/.made: tests/bench/requirements.txt
 	$(Q)touch $@
 
 .PHONY: bench
-bench: $(BUILD)/bench_engine $(BUILD)/bench_peak $(BUILD)/bench_detector $(BUILD)/facenetd $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measure beside ONNX Runtime and OpenVINO, write docs/performance.md
+bench: $(BUILD)/bench_engine $(BUILD)/bench_peak $(BUILD)/loadgen $(BUILD)/bench_detector $(BUILD)/facenetd $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measure beside ONNX Runtime and OpenVINO, write docs/performance.md
 	$(Q)scripts/bench.sh $(VENV_BENCH)/bin/python
 
 $(BUILD)/loadgen: $(call objs,tests/load/loadgen.c)

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine/cleanup.h"
+#include "engine/picture/resize_near.h"
 
 #define SIDE     FN_CROP_SIDE
 #define ROW      ((size_t)3 * SIDE) /* samples of one output row */
@@ -235,6 +236,7 @@ static fn_status resize_by(run_function *run_it, const uint8_t *rgb, size_t stri
 
 fn_status fn_resize(const uint8_t *rgb, size_t stride, int width, int height,
                     uint8_t ret_crop[FN_CROP_SIZE], struct fn_error *err) {
+    if (fn_resize_near(rgb, stride, width, height, ret_crop)) return FN_OK;
     return resize_by(choose_run(), rgb, stride, width, height, ret_crop, err);
 }
 

@@ -156,7 +156,7 @@ def measure(arguments, scratch):
     if arguments.daemon and arguments.picture:
         command = [arguments.daemon, "--model", arguments.model]
         picture = Path(arguments.picture).read_bytes()
-        facts["http"] = http_load.measure(command, cores, picture, HTTP_SECONDS)
+        facts["http"] = http_load.measure(command, arguments.loadgen, cores, picture, HTTP_SECONDS)
     return facts, rows
 
 
@@ -183,6 +183,7 @@ def main():
     parser.add_argument("--engine", default="build/bench_engine")
     parser.add_argument("--peak", default="build/bench_peak")
     parser.add_argument("--daemon", default="build/facenetd")
+    parser.add_argument("--loadgen", default="build/loadgen")
     parser.add_argument("--cache", default="build/bench/programs", help="folder of built programs")
     parser.add_argument("--model", required=True, help="model file")
     parser.add_argument("--thin", help="a thin model file, for a row of its own")

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests a second and waiting times of `POST /embed`, for `make bench`.
 
-First as many as 16 connections get answered, each asking again at once; then an open loop: requests
-start at fixed times, whatever became of those before, and a request's time counts from when it
-should have started, so that a stall is not hidden by the questions that it kept from being asked.
+First as many as 16 connections get answered, each asking again at once; then an open loop
+(tests/load/loadgen.c), whose requests start whatever became of those before.
 """
 
 import http.client
@@ -11,11 +10,11 @@ import os
 import re
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 
 CONNECTIONS = 16
-OPEN_CONNECTIONS = 64  # in the open loop: more than ever wait
 OPEN_SHARE = 0.7  # of the rate that was reached before
 
 
@@ -82,36 +81,35 @@ def closed_loop(port, body, seconds):
     return sum(answered) / (time.perf_counter() - start)
 
 
-def open_loop(port, body, rate, seconds):
-    """Milliseconds of every request that was due in `seconds` at `rate` a second."""
-    due = [number / rate for number in range(int(rate * seconds))]
+def open_loop(loadgen, port, body, rate, seconds):
+    """Milliseconds of every request of a Poisson process with `rate` a second."""
+    head = "POST /embed?align=none HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    with tempfile.NamedTemporaryFile() as request:
+        request.write(head.encode() + body)
+        request.flush()
+        output = subprocess.run(
+            [loadgen, str(port), str(rate), str(seconds), "1", request.name],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
     times = []
-    lock = threading.Lock()
-    start = time.perf_counter() + 0.1
-
-    def work(_):
-        client = Client(port, body)
-        while True:
-            with lock:
-                if not due:
-                    return
-                begin = start + due.pop(0)
-            time.sleep(max(0.0, begin - time.perf_counter()))
-            client.ask()
-            with lock:
-                times.append(1e3 * (time.perf_counter() - begin))
-
-    run_threads(OPEN_CONNECTIONS, work)
+    for line in output.splitlines():
+        _, latency, status, _ = line.split()
+        if status != "200":
+            raise SystemExit(f"bench: POST /embed answered {status} in the open loop")
+        times.append(int(latency) / 1e3)
     return times
 
 
-def measure(command, cores, picture, seconds):
+def measure(command, loadgen, cores, picture, seconds):
     """Rates and percentiles of a daemon that is started for this."""
     server = Server(command, cores)
     try:
         closed_loop(server.port, picture, 0.5)  # to warm up
         rate = closed_loop(server.port, picture, seconds)
-        times = open_loop(server.port, picture, OPEN_SHARE * rate, seconds)
+        times = open_loop(loadgen, server.port, picture, OPEN_SHARE * rate, seconds)
     finally:
         server.stop()
     cuts = statistics.quantiles(times, n=100)

@@ -143,6 +143,15 @@ static void random_sizes_follow_the_definition(void **state) {
     }
 }
 
+/* Those that resize_near.c takes, and one more on either side. */
+static void sizes_a_little_above_the_crop_follow_the_definition(void **state) {
+    (void)state;
+    for (int size = SIDE - 1; size <= 256; size++) {
+        expect_definition(size, 415 - size, (size_t)(size % 4), (uint64_t)size);
+        expect_definition(size, size, 0, (uint64_t)(size % 3));
+    }
+}
+
 static void equal_sizes_are_a_copy(void **state) {
     (void)state;
     static const size_t stride = (size_t)3 * SIDE + 7;
@@ -171,6 +180,7 @@ int main(void) {
         cmocka_unit_test(standing_sizes_follow_the_definition),
         cmocka_unit_test(sums_beyond_32_bits_follow_the_definition),
         cmocka_unit_test(random_sizes_follow_the_definition),
+        cmocka_unit_test(sizes_a_little_above_the_crop_follow_the_definition),
         cmocka_unit_test(equal_sizes_are_a_copy),
         cmocka_unit_test(one_colour_stays_that_colour),
     };
