@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def load_daemon_tools():
     """tests/http/conftest.py under a name of its own: `conftest` is taken, by this file."""
     path = ROOT / "tests/http/conftest.py"
+    sys.path.append(str(path.parent))  # for what it imports from beside it
     spec = importlib.util.spec_from_file_location("daemon_tools", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["daemon_tools"] = module

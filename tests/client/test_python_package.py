@@ -80,13 +80,15 @@ def install(version, wheel):
     """The wheel in an environment of that Python. It is kept; only the wheel is put in anew."""
     folder = ROOT / "build" / "venv-client-{}.{}".format(*version)
     python = folder / "bin/python"
-    if not (folder / ".made").exists():
+    needs = ["pytest", "jsonschema"]  # of the tests, and of the ones they borrow from
+    made = folder / ".made"
+    if not made.exists() or made.read_text() != " ".join(needs):
         shutil.rmtree(folder, ignore_errors=True)
         run(PYTHONS[version], "-m", "venv", folder)
         pins = ["-c", ROOT / "tests/requirements.txt"] if version >= (3, 11) else []
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        run(*pip, *pins, wheel, "pytest")
-        (folder / ".made").touch()
+        run(*pip, *pins, wheel, *needs)
+        made.write_text(" ".join(needs))
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run(*pip, "--no-deps", "--force-reinstall", wheel)
     return python

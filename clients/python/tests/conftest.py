@@ -23,6 +23,7 @@ def load(name, path):
     return sys.modules[name]
 
 
+sys.path.append(str(ROOT / "tests/http"))  # for what the conftest there imports from beside it
 tools = load("daemon_tools", "tests/http/conftest.py")
 stub = load("stub", "tests/client/stub.py")
 daemon, model, start = tools.daemon, tools.model, tools.start  # fixtures
