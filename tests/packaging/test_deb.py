@@ -39,12 +39,26 @@ cat /proc/$(cat pid)/status >status
 cat /proc/$(cat pid)/net/dev >net
 find /var/cache/facenetd/ -name '*.so' >built
 systemd-analyze security facenetd.service --no-pager >security
+systemctl reload facenetd.service && echo reloaded >reload
+sleep 1
+cp /etc/facenetd/facenetd.conf kept && echo '{' >/etc/facenetd/facenetd.conf
+systemctl reload facenetd.service || echo refused >>reload
+cp kept /etc/facenetd/facenetd.conf
+curl -sS localhost:8080/metrics | grep config_reloads >>reload
 while [ ! -e restarted ]; do
     curl -sS -F img=@/opt/face.jpg -o /dev/null -w '%{http_code}\\n' localhost:8080/embed
 done >during-restarts 2>&1 &
 for i in 1 2 3; do systemctl restart facenetd.service; done
 touch restarted
 wait
+systemctl reset-failed facenetd.service
+facenetd --make-key one >/etc/facenetd/keys 2>key && chmod 600 /etc/facenetd/keys
+systemctl restart facenetd.service
+for key in wrong $(tail -n 1 key); do
+    curl -sS -o /dev/null -w '%{http_code}\\n' -H "X-API-Key: $key" localhost:8080/model
+done >keyed
+rm /etc/facenetd/keys
+systemctl restart facenetd.service
 systemctl reset-failed facenetd.service
 kill -STOP $(systemctl show facenetd -p MainPID --value)
 for i in $(seq 100); do
@@ -176,9 +190,20 @@ def test_the_sandbox_is_on(proof):
     assert "exposure level for facenetd.service: 0." in (proof / "security").read_text()
 
 
+def test_a_reload_counts_and_a_wrong_one_changes_nothing(proof):
+    said = (proof / "reload").read_text()
+    assert said.startswith("reloaded\nrefused\n")
+    assert 'facenetd_config_reloads_total{result="succeeded"} 1\n' in said
+    assert 'facenetd_config_reloads_total{result="failed"} 0\n' in said
+
+
 def test_restarts_fail_no_request(proof):
     answers = (proof / "during-restarts").read_text().split()
     assert len(answers) >= 3 and set(answers) == {"200"}, set(answers)
+
+
+def test_keys_of_root_alone_reach_the_daemon(proof):
+    assert (proof / "keyed").read_text().split() == ["401", "200"]
 
 
 def test_a_daemon_that_stands_still_is_replaced(proof):
