@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """crop: the daemon's crops as PNG files, in the folders of their pictures."""
 
+import itertools
+import json
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -50,8 +53,8 @@ def test_faces_are_found_and_pictures_without_one_are_counted(tool, sources, pic
     if not detector.exists() or not photos.exists():
         pytest.skip("no detector's weights or no calibration pictures")
     model, some = tmp_path / "model", tmp_path / "some"
-    args = ("--calibration", pictures, "--detector", detector, "--device", "reference")
-    tool("quantize", sources[0], *args, "-o", model)
+    args = ("--calibration", pictures, "--crop", "whole", "--device", "reference")
+    tool("quantize", sources[0], *args, "--detector", detector, "-o", model)
     some.mkdir()
     chosen = sorted(photos.iterdir())[:3]
     for path in chosen:
@@ -66,3 +69,23 @@ def test_faces_are_found_and_pictures_without_one_are_counted(tool, sources, pic
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == sorted(f"{p.stem}.png" for p in chosen)
     assert Image.open(tmp_path / "out" / names[0]).size == (160, 160)
+
+
+def test_a_threshold_is_fitted_on_crops_that_were_cut_before(tool, model, pictures, tmp_path):
+    """The point is of the contract that cut them, and what it says is that of whole pictures."""
+    people = sorted(p.name for p in pictures.iterdir() if p.is_dir())
+    same = [f"{n}/{n}_0001.png,{n}/{n}_000{i}.png,1" for n in people for i in (2, 3)]
+    other = [f"{a}/{a}_0001.png,{b}/{b}_0001.png,0" for a, b in itertools.pairwise(people)]
+    (tmp_path / "pairs.csv").write_text("\n".join([*same, *other]) + "\n")
+    args = ("--pairs", tmp_path / "pairs.csv", "--images", pictures, "--far", "0.1")
+    args = (*args, "--device", "reference")
+    tool("fit-threshold", model, *args, "-o", tmp_path / "whole")
+    tool("fit-threshold", model, *args, "--cut-by", "mtcnn-p17-160", "-o", tmp_path / "cut")
+    (whole,), (cut,) = (
+        json.loads(tool("info", tmp_path / f, "--json").stdout)["operating_points"]
+        for f in ("whole", "cut")
+    )
+    assert (whole["crop"], cut["crop"]) == ("whole-160", "mtcnn-p17-160")
+    assert {**whole, "crop": 0} == {**cut, "crop": 0}
+    done = tool("fit-threshold", model, *args, "--cut-by", "round", status=2)
+    assert "unknown crop contract round" in done.stderr
