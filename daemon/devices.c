@@ -47,8 +47,9 @@ struct fn_devices {
     bool mending;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool stopping; /* guarded by lock */
-    int serving;   /* index of the place that computed last, -1: none could; guarded by lock */
+    bool stopping;         /* guarded by lock */
+    atomic_bool giving_up; /* nobody waits for a device any more */
+    int serving; /* index of the place that computed last, -1: none could; guarded by lock */
 };
 
 /* ---- opening ---- */
@@ -70,8 +71,7 @@ static fn_status test_all(struct fn_devices *d, struct fn_runner *runner, struct
     int most = d->options.max_batch;
     double spent = 0;
     fn_status status = test(d, runner, 1, OPEN_PATIENCE_NS, cost, err);
-    /* The first run of a device is not like the others. */
-    cost->ms[1] = 0;
+    /* The first run of a device is not like the others: measured again. */
     if (status == FN_OK) status = test(d, runner, 1, OPEN_PATIENCE_NS, cost, err);
     if (status == FN_OK && most > 1) status = test(d, runner, most, OPEN_PATIENCE_NS, cost, err);
     for (int n = 2; status == FN_OK && n < most; n *= 2) {
@@ -99,19 +99,22 @@ static void describe(struct place *place, const struct fn_engine_description *de
 static fn_status open_place(struct fn_devices *d, struct place *place, struct fn_error *err) {
     struct fn_engine_options options = d->options;
     struct fn_runner *runner;
-    struct fn_cost cost = {{0}};
+    struct fn_cost cost = {.factor = 0};
     options.device = place->name;
     /* A fallback runs on other hardware than the family was chosen for. */
     if (place != d->places) options.kernel_family = options.program = NULL;
     int64_t started = fn_now_ns();
-    fn_status status = fn_runner_open(d->model, &options, OPEN_PATIENCE_NS, &runner, err);
-    if (status != FN_OK) return status;
-    /* The reference is the definition, and slow: what a full batch of it takes is no secret. */
-    status = place->is_reference && place != d->places
-                 ? test(d, runner, 1, FN_RUNNER_FOREVER, &cost, err)
-                 : test_all(d, runner, &cost, err);
+    bool left = false;
+    fn_status status =
+        fn_runner_open(d->model, &options, OPEN_PATIENCE_NS, &d->giving_up, &runner, &left, err);
+    if (status == FN_OK) {
+        /* Of the reference, which is the definition and slow, one known answer is enough. */
+        status = place->is_reference && place != d->places
+                     ? test(d, runner, 1, FN_RUNNER_FOREVER, &cost, err)
+                     : test_all(d, runner, &cost, err);
+        if (status != FN_OK) left = !fn_runner_close(runner);
+    }
     if (status != FN_OK) {
-        bool left = !fn_runner_close(runner);
         pthread_mutex_lock(&d->lock);
         place->n_stuck += left;
         pthread_mutex_unlock(&d->lock);
@@ -260,7 +263,7 @@ static int64_t patience_ns(const struct fn_devices *d, const struct place *place
 
 static void note_cost(struct fn_devices *d, struct place *place, int n, int64_t ns) {
     pthread_mutex_lock(&d->lock);
-    fn_cost_note(&place->cost, n, fn_ms(ns));
+    fn_cost_follow(&place->cost, n, fn_ms(ns));
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -285,7 +288,7 @@ fn_status fn_devices_run(struct fn_devices *d, const uint8_t *crops, int n, floa
 int64_t fn_devices_check(struct fn_devices *d) {
     int64_t now = fn_now_ns();
     struct fn_error err;
-    struct fn_cost unused = {{0}};
+    struct fn_cost unused = {.factor = 0};
     if (now < d->check_ns) return d->check_ns;
     struct place *place = choose(d);
     while (place) {
@@ -356,7 +359,7 @@ void fn_devices_write_metrics(struct fn_devices *d, FILE *out) {
     for (int n = 1; n <= d->options.max_batch; n++)
         if (place->cost.ms[n] > 0)
             (void)fprintf(out, "facenetd_batch_cost_seconds{size=\"%d\"} %.6f\n", n,
-                          place->cost.ms[n] / 1000);
+                          fn_cost_ms(&place->cost, n) / 1000);
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -400,6 +403,7 @@ bool fn_devices_close(struct fn_devices *d) {
     if (!d) return true;
     pthread_mutex_lock(&d->lock);
     d->stopping = true;
+    atomic_store(&d->giving_up, true);
     pthread_cond_signal(&d->changed);
     pthread_mutex_unlock(&d->lock);
     if (d->mending) (void)pthread_join(d->mender, NULL);

@@ -12,15 +12,18 @@
 #include "daemon/thread.h"
 #include "engine/cleanup.h"
 
+#define LOOK_UP_NS (50 * FN_NS_PER_MS) /* how often a wait looks whether to give up */
+
 enum job { NO_JOB, OPEN, RUN, SELF_TEST, CLOSE };
 
 struct fn_runner {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    enum job job;     /* guarded by lock: what is asked for; NO_JOB: done */
-    bool left_behind; /* guarded by lock: the thread frees all this */
-    bool stuck;       /* the caller's */
+    enum job job;               /* guarded by lock: what is asked for; NO_JOB: done */
+    bool left_behind;           /* guarded by lock: the thread frees all this */
+    const atomic_bool *give_up; /* borrowed */
+    bool stuck;                 /* the caller's */
     fn_status status; /* of the last job, as `err`; written by the thread before it is done */
     struct fn_error err;
     int n;
@@ -81,22 +84,30 @@ static void *serve(void *arg) {
     }
 }
 
+/* With the lock: wait until the job is done; false when it takes too long. */
+static bool wait_done(struct fn_runner *r, int64_t patience_ns) {
+    int64_t now = fn_now_ns();
+    int64_t until = patience_ns < INT64_MAX - now ? now + patience_ns : INT64_MAX;
+    while (r->job != NO_JOB && now < until && !atomic_load(r->give_up)) {
+        struct timespec wake = fn_timespec(until - now < LOOK_UP_NS ? until : now + LOOK_UP_NS);
+        (void)pthread_cond_clockwait(&r->changed, &r->lock, CLOCK_MONOTONIC, &wake);
+        now = fn_now_ns();
+    }
+    return r->job == NO_JOB;
+}
+
 /* Hand the thread a job and wait. */
 static fn_status ask(struct fn_runner *r, enum job job, int64_t patience_ns, struct fn_error *err) {
-    int64_t now = fn_now_ns();
-    struct timespec until =
-        fn_timespec(patience_ns < INT64_MAX - now ? now + patience_ns : INT64_MAX);
+    int64_t began = fn_now_ns();
     if (r->stuck) return fn_fail(err, FN_DEVICE_FAILED, "the device has not answered for long");
     pthread_mutex_lock(&r->lock);
     r->job = job;
     pthread_cond_signal(&r->changed);
-    while (r->job != NO_JOB && !r->stuck)
-        if (pthread_cond_clockwait(&r->changed, &r->lock, CLOCK_MONOTONIC, &until) != 0)
-            r->stuck = r->job != NO_JOB;
+    r->stuck = !wait_done(r, patience_ns);
     pthread_mutex_unlock(&r->lock);
     if (r->stuck)
         return fn_fail(err, FN_DEVICE_FAILED, "the device did not answer within %.0f ms",
-                       fn_ms(patience_ns));
+                       fn_ms(fn_now_ns() - began));
     if (r->status != FN_OK) return fn_fail(err, r->status, "%s", r->err.text);
     return FN_OK;
 }
@@ -135,15 +146,18 @@ static fn_status make(const struct fn_model *model, const struct fn_engine_optio
 }
 
 fn_status fn_runner_open(const struct fn_model *model, const struct fn_engine_options *options,
-                         int64_t patience_ns, struct fn_runner **ret_runner, struct fn_error *err) {
+                         int64_t patience_ns, const atomic_bool *give_up,
+                         struct fn_runner **ret_runner, bool *ret_stuck, struct fn_error *err) {
     struct fn_runner *r;
+    *ret_stuck = false;
     fn_status status = make(model, options, &r, err);
     if (status != FN_OK) return status;
+    r->give_up = give_up;
     status = ask(r, OPEN, patience_ns, err);
     if (status == FN_OK)
         *ret_runner = r;
     else
-        (void)fn_runner_close(r);
+        *ret_stuck = !fn_runner_close(r);
     return status;
 }
 

@@ -9,6 +9,7 @@
 #ifndef FN_RUNNER_H
 #define FN_RUNNER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,11 +22,14 @@ struct fn_runner; /* opaque */
 #define FN_RUNNER_FOREVER INT64_MAX
 
 /* Open an engine for `model` (borrowed: it must stay for as long as the thread, see
- * fn_runner_close()). `options` and what it points to are copied. Any status of fn_engine_open();
- * FN_DEVICE_FAILED when it takes longer than patience_ns. */
+ * fn_runner_close()). `options` and what it points to are copied. give_up (borrowed for as long as
+ * the runner): when it becomes true, waiting ends as if patience had. Any status of
+ * fn_engine_open(); FN_DEVICE_FAILED when it takes longer than patience_ns, and then *ret_stuck
+ * says whether a thread was left behind. */
 FN_MUST fn_status fn_runner_open(const struct fn_model *model,
                                  const struct fn_engine_options *options, int64_t patience_ns,
-                                 struct fn_runner **ret_runner, struct fn_error *err);
+                                 const atomic_bool *give_up, struct fn_runner **ret_runner,
+                                 bool *ret_stuck, struct fn_error *err);
 
 /* fn_engine_run(). FN_DEVICE_FAILED also when it takes too long; see fn_runner_is_stuck(). */
 FN_MUST fn_status fn_runner_run(struct fn_runner *runner, const uint8_t *crops, int n,

@@ -6,7 +6,7 @@
 
 static void sizes_not_measured_are_judged_by_their_neighbours(void **state) {
     (void)state;
-    struct fn_cost cost = {{0}};
+    struct fn_cost cost = {.factor = 0};
     assert_true(fn_cost_ms(&cost, 7) == 0);
     fn_cost_note(&cost, 4, 40);
     assert_true(fn_cost_ms(&cost, 1) == 40);
@@ -17,19 +17,25 @@ static void sizes_not_measured_are_judged_by_their_neighbours(void **state) {
     assert_true(fn_cost_ms(&cost, 32) == 240);
 }
 
-static void a_measurement_moves_what_was_known_a_little(void **state) {
+static void a_batch_corrects_all_sizes_a_little(void **state) {
     (void)state;
-    struct fn_cost cost = {{0}};
-    fn_cost_note(&cost, 1, 10);
-    fn_cost_note(&cost, 1, 20);
-    assert_true(fn_cost_ms(&cost, 1) > 11.9 && fn_cost_ms(&cost, 1) < 12.1);
-    for (int i = 0; i < 50; i++) fn_cost_note(&cost, 1, 20);
-    assert_true(fn_cost_ms(&cost, 1) > 19.9);
+    struct fn_cost cost = {.factor = 0};
+    fn_cost_follow(&cost, 2, 8);
+    assert_true(fn_cost_ms(&cost, 2) == 8);
+    fn_cost_note(&cost, 2, 10);
+    fn_cost_note(&cost, 8, 20);
+    fn_cost_follow(&cost, 2, 20);
+    assert_true(fn_cost_ms(&cost, 2) > 11.9 && fn_cost_ms(&cost, 2) < 12.1);
+    assert_true(fn_cost_ms(&cost, 8) > 23.9 && fn_cost_ms(&cost, 8) < 24.1);
+    for (int i = 0; i < 60; i++) fn_cost_follow(&cost, 2, 20);
+    assert_true(fn_cost_ms(&cost, 8) > 39.9);
+    for (int i = 0; i < 60; i++) fn_cost_follow(&cost, 8, 20);
+    assert_true(fn_cost_ms(&cost, 2) < 10.1);
 }
 
 static void the_largest_batch_is_what_keeps_the_objective(void **state) {
     (void)state;
-    struct fn_cost cost = {{0}};
+    struct fn_cost cost = {.factor = 0};
     assert_int_equal(fn_cost_limit(&cost, 16, 100), 16);
     fn_cost_note(&cost, 1, 10);
     fn_cost_note(&cost, 16, 160);
@@ -40,7 +46,7 @@ static void the_largest_batch_is_what_keeps_the_objective(void **state) {
 
 static void a_wait_is_the_batches_before_and_ones_own(void **state) {
     (void)state;
-    struct fn_cost cost = {{0}};
+    struct fn_cost cost = {.factor = 0};
     fn_cost_note(&cost, 1, 10);
     fn_cost_note(&cost, 4, 16);
     assert_true(fn_cost_wait_ms(&cost, 0, 4) == 10);
@@ -52,7 +58,7 @@ static void a_wait_is_the_batches_before_and_ones_own(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_not_measured_are_judged_by_their_neighbours),
-        cmocka_unit_test(a_measurement_moves_what_was_known_a_little),
+        cmocka_unit_test(a_batch_corrects_all_sizes_a_little),
         cmocka_unit_test(the_largest_batch_is_what_keeps_the_objective),
         cmocka_unit_test(a_wait_is_the_batches_before_and_ones_own),
     };
