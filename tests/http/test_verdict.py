@@ -45,7 +45,7 @@ def judge(people, tmp_path_factory):
     subprocess.run([tool, "add-detector", thin, "--detector", WEIGHTS, "-o", model], check=True)
     subprocess.run(
         [tool, "fit-threshold", model, "--pairs", place / "pairs.csv", "--images", LFW,
-         "--far", "0.1", "0.01", "--name", "eight people", "--device", "reference"],
+         "--far", "0.1", "0.05", "--name", "eight people", "--device", "reference"],
         check=True,
     )  # fmt: skip
     daemon = Daemon(model, place, config={"max_batch": 2, "deadline_ms": 60000})
@@ -70,15 +70,16 @@ def ask(judge):
 
 def test_people_are_told_apart_and_every_metric_agrees(ask, people):
     points = ask.client.get("/model").json()["operating_points"]
-    assert [p["far"] for p in points] == [0.1, 0.01]
-    cut = points[0]
-    assert cut["low_confidence"] is False and points[1]["low_confidence"] is True
+    fitted = [p for p in points if p["fitted_on"] == "eight people"]
+    assert [(p["far"], p["low_confidence"]) for p in fitted] == [(0.1, False), (0.05, True)]
+    assert {p["crop"] for p in fitted} == {"mtcnn-p17-160"}
+    cut = fitted[0]
     assert cut["interval"][0] <= cut["value"] <= cut["interval"][1]
     pairs = [(*pair, True) for pair in people[:4]]
     pairs += [(people[i][0], people[i + 1][0], False) for i in range(4)]
     right = 0
     for a, b, same in pairs:
-        body = ask(a, b)
+        body = ask(a, b, far=0.1)
         assert body["threshold"] == {
             "metric": "l2_squared", "value": cut["value"], "far": 0.1,
             "fitted_on": "eight people", "low_confidence": False,
@@ -91,13 +92,16 @@ def test_people_are_told_apart_and_every_metric_agrees(ask, people):
 
 
 def test_far_picks_a_stored_point_and_no_other(ask, people):
-    loose, strict = ask(*people[0]), ask(*people[0], far=0.01)
-    assert strict["threshold"]["far"] == 0.01
+    loose, strict = ask(*people[0], far=0.1), ask(*people[0], far=0.05)
+    assert strict["threshold"]["far"] == 0.05
     assert strict["threshold"]["low_confidence"] is True
     assert strict["threshold"]["value"] <= loose["threshold"]["value"]
-    none = ask(*people[0], far=0.05)
+    none = ask(*people[0], far=0.03)
     assert none["threshold"] is None and none["same"] is None
     assert none["l2_squared"] == loose["l2_squared"]
+    points = ask.client.get("/model").json()["operating_points"]
+    first = next(p for p in points if p["crop"] == loose["crop"])
+    assert ask(*people[0])["threshold"]["value"] == first["value"]
 
 
 def test_embeddings_get_the_verdict_of_their_pictures(ask, people):
@@ -115,7 +119,7 @@ def test_embeddings_get_the_verdict_of_their_pictures(ask, people):
 
 
 def test_a_threshold_of_found_faces_is_none_of_crops(ask, people):
-    body = ask(*people[0], align="none")
+    body = ask(*people[0], align="none", far=0.1)
     assert body["crop"] == "whole-160"
     assert body["same"] is None and body["threshold"] is None
     answer = ask.client.post("/distance?far=2", json={})
