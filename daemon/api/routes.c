@@ -111,9 +111,6 @@ static fn_status check_load(struct fn_service *service, struct fn_http_request *
         return fn_fail(err, FN_OVERLOADED, "this would take about %.0f ms now, and may take %lld",
                        ms, (long long)allowed);
     }
-    request->expected_ns = own_ns;
-    request->is_expected = true;
-    fn_load_enter(&server->load, own_ns);
     return FN_OK;
 }
 
@@ -144,6 +141,14 @@ static fn_status admit(void *context, struct fn_http_request *request, struct fn
     return status;
 }
 
+/* Only what is here whole stands before others: a body that trickles in, or never comes, must not
+ * keep anybody out. */
+static void count_in(struct fn_server *server, struct fn_http_request *request) {
+    request->expected_ns = fn_load_estimate_ns(&server->load, (int64_t)request->body_size);
+    request->is_expected = true;
+    fn_load_enter(&server->load, request->expected_ns);
+}
+
 static bool begin_work(struct fn_service *service, struct fn_http_request *request,
                        const struct fn_route *route) {
     struct fn_error err;
@@ -152,6 +157,7 @@ static bool begin_work(struct fn_service *service, struct fn_http_request *reque
         int64_t sooner = fn_now_ns() + timeout_ms * FN_NS_PER_MS;
         if (sooner < request->deadline_ns) request->deadline_ns = sooner;
     }
+    count_in(service->server, request);
     if (atomic_fetch_add(&service->server->in_work, 1) >= at_once) {
         (void)fn_fail(&err, FN_OVERLOADED, "%lld requests are in work already", (long long)at_once);
         fn_reply_retry(request, &err, fn_runtime_wait_ms(service->runtime));

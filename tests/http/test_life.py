@@ -326,3 +326,20 @@ def test_nothing_of_a_request_is_logged(start, jpeg):
     assert secret not in daemon.log
     assert "id=find-me" in daemon.log
     assert str(answer.json()["faces"][0]["embedding"][0]) not in daemon.log
+
+
+def test_bodies_that_do_not_come_stand_before_nobody(start, jpeg):
+    """What was announced and never sent is no load: otherwise a few idle sockets close the shop."""
+    daemon = start(config={"deadline_ms": 1000, "body_timeout_ms": 20000})
+    header = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+        for _ in range(3):  # from these it learns what a byte costs
+            embed(client, jpeg)
+        waiting = [daemon.connect() for _ in range(300)]
+        for sock in waiting:
+            sock.sendall(header + b"Content-Length: 400000\r\n\r\n")
+        time.sleep(0.2)
+        for _ in range(3):
+            embed(client, jpeg)
+        for sock in waiting:
+            sock.close()
