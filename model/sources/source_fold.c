@@ -8,35 +8,8 @@
 #include "model/sources/source.h"
 
 #include <math.h>
-#include <string.h>
 
-static double half_to_double(uint16_t half) {
-    int exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
-    double magnitude = exponent == 0x1f ? (fraction ? NAN : INFINITY)
-                       : exponent == 0  ? ldexp(fraction, -24)
-                                        : ldexp(fraction | 0x400, exponent - 25);
-    return half & 0x8000 ? -magnitude : magnitude;
-}
-
-static double read_element(const struct fn_source_array *array, int64_t index) {
-    const char *at = (const char *)array->data + (size_t)index * fn_dtype_size(array->dtype);
-    union {
-        uint16_t half;
-        float single;
-        double whole;
-    } value;
-    switch (array->dtype) {
-    case FN_DTYPE_F16:
-        memcpy(&value.half, at, sizeof value.half);
-        return half_to_double(value.half);
-    case FN_DTYPE_F32:
-        memcpy(&value.single, at, sizeof value.single);
-        return value.single;
-    default:
-        memcpy(&value.whole, at, sizeof value.whole);
-        return value.whole;
-    }
-}
+#include "model/sources/tensor.h"
 
 /* Copy a view into [shape 0][1][2][3] order. */
 static fn_status unpack(const struct fn_source *source, const struct fn_source_array *array,
@@ -46,9 +19,9 @@ static fn_status unpack(const struct fn_source *source, const struct fn_source_a
         for (int64_t b = 0; b < array->shape[1]; b++)
             for (int64_t c = 0; c < array->shape[2]; c++)
                 for (int64_t d = 0; d < array->shape[3]; d++) {
-                    double value =
-                        read_element(array, a * array->stride[0] + b * array->stride[1] +
-                                                c * array->stride[2] + d * array->stride[3]);
+                    int64_t at = a * array->stride[0] + b * array->stride[1] +
+                                 c * array->stride[2] + d * array->stride[3];
+                    double value = fn_tensor_number(array->dtype, array->data, (size_t)at);
                     if (!isfinite(value))
                         return fn_fail(err, FN_BAD_SOURCE,
                                        "%s: %s: a weight that is not a finite number, at "

@@ -6,13 +6,13 @@
  *
  * The digest is over the lines `<sha256 of the file>  <name>\n` of all .npy files in the order of
  * their names, so that `LC_ALL=C sha256sum *.npy | sha256sum` in the directory gives it too. */
-#include <ctype.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "engine/file.h"
 #include "engine/sha256.h"
 #include "model/commands/paths.h"
+#include "model/sources/naming.h"
 #include "model/sources/npy.h"
 #include "model/sources/source.h"
 
@@ -23,54 +23,17 @@ static bool ends_with(const char *text, const char *end) {
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-/* Blocks by the name they have here, and where slim keeps them. */
-static const struct {
-    const char *here, *slim;
-    int index_digits; /* the slim scope ends with the block's number */
-} groups[] = {
-    {"Block8_6_", "Block8/", 0}, /* the last one, without ReLU, has its own scope */
-    {"Block35_", "Repeat/block35_", 1}, {"Block17_", "Repeat_1/block17_", 1},
-    {"Block8_", "Repeat_2/block8_", 1}, {"Mixed_6a_", "Mixed_6a/", 0},
-    {"Mixed_7a_", "Mixed_7a/", 0},
-};
-#define N_GROUPS (sizeof groups / sizeof groups[0])
-
 /* Suffix of the file name, and the part it is. */
 static const struct {
     const char *suffix;
     enum fn_part part;
 } suffixes[] = {{"_kernel.npy", FN_PART_KERNEL}, {"_Conv2D_bias.npy", FN_PART_BIAS}};
 
-/* "Block35_1_Branch_1_Conv2d_0b_3x3" to its slim scope; false when it is no such name. */
-static bool map_layer(const char *here, char *ret_scope, size_t size) {
-    char block[64] = "", branch[16] = "";
-    const char *rest = here;
-    for (size_t i = 0; i < N_GROUPS; i++) {
-        size_t length = strlen(groups[i].here);
-        if (strncmp(rest, groups[i].here, length) != 0) continue;
-        rest += length;
-        size_t digits = groups[i].index_digits ? strspn(rest, "0123456789") : 0;
-        if (groups[i].index_digits && (digits == 0 || digits > 3 || rest[digits] != '_'))
-            return false;
-        (void)snprintf(block, sizeof block, "%s%.*s%s", groups[i].slim, (int)digits, rest,
-                       digits ? "/" : "");
-        rest += digits ? digits + 1 : 0;
-        break;
-    }
-    if (strncmp(rest, "Branch_", 7) == 0 && isdigit((unsigned char)rest[7]) && rest[8] == '_') {
-        (void)snprintf(branch, sizeof branch, "Branch_%c/", rest[7]);
-        rest += 9;
-    }
-    if (strncmp(rest, "Conv2d_", 7) != 0) return false;
-    int n = snprintf(ret_scope, size, FN_ROOT "/%s%s%s", block, branch, rest);
-    return n > 0 && (size_t)n < size;
-}
-
 /* A file name to scope and part; false when it is none of the network's. */
-static bool map_file(const char *file, char *ret_scope, size_t size, enum fn_part *ret_part) {
+static bool map_file(const char *file, char ret_scope[FN_NAME_SIZE], enum fn_part *ret_part) {
     if (strcmp(file, "Bottleneck_kernel_transpose.npy") == 0 ||
         strcmp(file, "Bottleneck_MatMul_bias.npy") == 0) {
-        (void)snprintf(ret_scope, size, FN_ROOT "/Bottleneck");
+        (void)snprintf(ret_scope, FN_NAME_SIZE, FN_ROOT "/Bottleneck");
         *ret_part = ends_with(file, "_bias.npy") ? FN_PART_BIAS : FN_PART_KERNEL;
         return true;
     }
@@ -82,7 +45,7 @@ static bool map_file(const char *file, char *ret_scope, size_t size, enum fn_par
         memcpy(stem, file, length);
         stem[length] = '\0';
         *ret_part = suffixes[i].part;
-        return map_layer(stem, ret_scope, size);
+        return fn_naming_block(stem, ret_scope);
     }
     return false;
 }
@@ -96,18 +59,10 @@ static void name_part(const char *scope, enum fn_part part, char *ret_name, size
                                             : "Bottleneck_kernel_transpose.npy");
         return;
     }
-    const char *rest =
-        strncmp(scope, FN_ROOT "/", sizeof FN_ROOT) == 0 ? scope + sizeof FN_ROOT : scope;
-    const char *block = "";
-    for (size_t i = 0; i < N_GROUPS; i++)
-        if (strncmp(rest, groups[i].slim, strlen(groups[i].slim)) == 0) {
-            block = groups[i].here;
-            rest += strlen(groups[i].slim);
-            break;
-        }
-    (void)snprintf(ret_name, size, "%s%s%s", block, rest,
+    char layer[FN_NAME_SIZE];
+    fn_naming_block_of(scope, layer, sizeof layer);
+    (void)snprintf(ret_name, size, "%s%s", layer,
                    part == FN_PART_BIAS ? "_Conv2D_bias.npy" : "_kernel.npy");
-    for (char *slash = ret_name; (slash = strchr(slash, '/'));) *slash = '_';
 }
 
 /* Canonical axes: a matrix [oc][ic] is a 1x1 kernel; a vector is [n][1][1][1]. */
@@ -146,7 +101,7 @@ static fn_status read_file(struct fn_source *source, const char *path, struct fn
 
     char scope[FN_NAME_SIZE];
     enum fn_part part;
-    if (!map_file(file, scope, sizeof scope, &part)) return fn_source_skip(source, file, err);
+    if (!map_file(file, scope, &part)) return fn_source_skip(source, file, err);
     struct fn_npy npy;
     status = fn_npy_parse(path, bytes, size, &npy, err);
     return status == FN_OK ? add_array(source, file, scope, part, &npy, err) : status;
