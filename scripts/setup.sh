@@ -23,7 +23,7 @@ run_packages=(
 check_packages=(
     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
     libcmocka-dev git python3-venv python3-torch abigail-tools mandoc openssl zsh fish iverilog chromium
-    verilator yosys clinfo oclgrind g++
+    verilator yosys clinfo oclgrind g++ graphviz
 )
 
 level=${1:-}

@@ -34,7 +34,8 @@ static fn_status write_page(const char *path, const struct fn_report_page *repor
 
 static fn_status run(const struct fn_command *command, int argc, char **argv,
                      struct fn_error *err) {
-    const char *path = NULL, *output = NULL, *from_path = NULL, *pictures = NULL, *n_text = NULL;
+    const char *path = NULL, *output = NULL, *from_path = NULL, *pictures = NULL, *n_text = NULL,
+               *evaluation = NULL;
     struct fn_source_args from = {0};
     bool done = false;
     const struct fn_arg options[] = {
@@ -51,6 +52,10 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          .value = "N",
          .help = "how many of them, 16 if not given",
          .text = &n_text},
+        {.name = "--evaluation",
+         .value = "FILE",
+         .help = "what `evaluate --json` printed of this model, for before and after",
+         .text = &evaluation},
         FN_SOURCE_ARGS_OPTIONS(from),
     };
     const struct fn_args args = {"MODEL", &path, options, sizeof options / sizeof options[0]};
@@ -69,6 +74,8 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
     FN_CLEANUP_FREE struct fn_report_page *report = calloc(1, sizeof *report);
     if (!report) return fn_fail(err, FN_NO_MEMORY, "no memory");
     status = fn_report_page_measure(model, source, crops.pixels, crops.n, report, err);
+    if (status == FN_OK && evaluation)
+        status = fn_report_page_read_evaluation(report, evaluation, err);
     if (status == FN_OK) status = write_page(output, report, err);
     fn_report_page_done(report);
     return status;
@@ -76,7 +83,8 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
 
 const struct fn_command fn_command_report = {
     .name = "report",
-    .synopsis = "MODEL -o FILE.html [--source SOURCE] [--calibration DIR] [--pictures N]",
+    .synopsis = "MODEL -o FILE.html [--source SOURCE] [--calibration DIR] [--pictures N] "
+                "[--evaluation FILE]",
     .summary = "write a page that shows what quantization did, layer by layer",
     .run = run,
 };

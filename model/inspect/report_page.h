@@ -23,11 +23,20 @@ struct fn_report_page_layer {
     double cosine;                  /* of the output to the float network's, mean; NAN without */
 };
 
+/* One column of before and after: what `evaluate --json` found of a network. */
+struct fn_report_page_accuracy {
+    char what[24], name[40];
+    double mean, standard_error, auc; /* mean and error in 0...1 */
+};
+
 struct fn_report_page {
     const struct fn_model *model; /* borrowed */
     char source[200];             /* "" without */
     size_t n_pictures;
     struct fn_report_page_layer layers[FN_MAX_LAYERS]; /* by layer */
+    char pairs[64]; /* of the accuracies: "600 pairs"; "" without */
+    struct fn_report_page_accuracy accuracies[2];
+    size_t n_accuracies;
     double *embedding_cosines; /* [n_pictures] ascending, owned; NULL without source */
 };
 
@@ -38,6 +47,11 @@ FN_MUST fn_status fn_report_page_measure(const struct fn_model *model,
                                          size_t n_crops, struct fn_report_page *ret_report,
                                          struct fn_error *err);
 void fn_report_page_done(struct fn_report_page *report);
+
+/* Take the accuracies from the file that `evaluate --json` wrote about this model. FN_IO, FN_USAGE
+ * when it is another file, or about another model. */
+FN_MUST fn_status fn_report_page_read_evaluation(struct fn_report_page *report, const char *path,
+                                                 struct fn_error *err);
 
 /* The page: HTML with all it needs in it. Whether writing succeeded, ferror(to) says. */
 void fn_report_page_write(FILE *to, const struct fn_report_page *report);

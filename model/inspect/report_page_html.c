@@ -177,6 +177,28 @@ static void put_row(FILE *to, const struct fn_report_page *report, int layer) {
     (void)fputs("</tr>\n", to);
 }
 
+/* Float first: before, then after. */
+static void put_accuracies(FILE *to, const struct fn_report_page *report) {
+    if (report->n_accuracies == 0) return;
+    (void)fputs("<h2>Verification</h2><p>", to);
+    put_text(to, report->pairs);
+    (void)fputs(", as <code>facenet-model evaluate</code> found.</p><table><tr><th>network"
+                "<th>computed in<th>accuracy %<th>standard error %<th>area under the curve</tr>\n",
+                to);
+    for (size_t i = report->n_accuracies; i-- > 0;) {
+        const struct fn_report_page_accuracy *a = &report->accuracies[i];
+        (void)fputs("<tr><td>", to);
+        put_text(to, a->name);
+        (void)fputs("<td>", to);
+        put_text(to, a->what);
+        put_number(to, 100 * a->mean, 2);
+        put_number(to, 100 * a->standard_error, 2);
+        put_number(to, a->auc, 6);
+        (void)fputs("</tr>\n", to);
+    }
+    (void)fputs("</table>\n", to);
+}
+
 static void put_operating_points(FILE *to, const struct fn_model *model) {
     if (model->n_operating_points == 0) return;
     (void)fputs("<h2>Operating points</h2><div class=scroll><table><tr><th>fitted on<th>crop<th>"
@@ -240,6 +262,7 @@ void fn_report_page_write(FILE *to, const struct fn_report_page *report) {
     if (model->untrained) (void)fputs("<p><b>Untrained: for tests only.</b></p>\n", to);
     put_cards(to, report);
     for (size_t i = 0; i < sizeof charts / sizeof charts[0]; i++) put_chart(to, report, &charts[i]);
+    put_accuracies(to, report);
     put_operating_points(to, model);
     (void)fputs("<h2>Layer by layer</h2><div class=scroll><table><tr><th>layer<th>kernel"
                 "<th>weights from<th>to<th>fractional bits<th>SQNR dB<th>clipped %<th>output bits"
