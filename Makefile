@@ -53,8 +53,9 @@ $(BUILD)/%.o: %.c
 	$(if $(Q),@echo "  CC      $<")
 	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
 
-# gcc vectorises these loops from -O3 on only; integers, so no bit changes.
-$(BUILD)/engine/picture/resize.o $(BUILD)/engine/detect/scale.o $(BUILD)/engine/preprocess.o: CFLAGS += -O3
+# gcc vectorises these loops from -O3 on only, without changing the order of a sum.
+$(BUILD)/engine/picture/resize.o $(BUILD)/engine/detect/scale.o $(BUILD)/engine/preprocess.o \
+    $(BUILD)/model/quantize/choose_scales.o: CFLAGS += -O3
 
 -include $(shell find $(BUILD) -type f -name '*.d' -not -path '*/verilated/*' 2>/dev/null)
 
@@ -363,6 +364,13 @@ SOAK_MINUTES ?= 3
 reliability: all $(BUILD)/loadgen $(SHIMS) ## measure overload, hostile clients and a soak, write docs/reliability.md
 	$(Q)python3 tests/load/reliability.py --build $(BUILD) --output docs/reliability.md \
 	    --soak-minutes $(SOAK_MINUTES)
+
+# The pictures and the full network are not in the repository.
+DATA ?= ../shared/data
+.PHONY: quantization
+quantization: $(BUILD)/facenet-model ## measure every way to quantize, write docs/quantization.md
+	$(Q)scripts/quantization.py full=$(DATA)/facenet-512-npy thin=$(DATA)/thin/thin-512.safetensors \
+	    --calibration $(DATA)/calibration --lfw $(DATA)/lfw-fold1
 
 .PHONY: clean
 clean: ## remove everything built

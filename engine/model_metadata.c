@@ -303,6 +303,8 @@ fn_status fn_model_copy_metadata(const struct fn_model *model,
                                        "preprocessing",
                                        "crop",
                                        "calibration",
+                                       "quantizer",
+                                       "channel_scales",
                                        "embedding_size",
                                        "activation_frac_bits",
                                        "data_sha256",
@@ -340,6 +342,8 @@ fn_status fn_model_make_metadata(const struct fn_model_draft *draft, const struc
     add_copy(ret_texts, "preprocessing", fn_preprocessing_name(draft->preprocessing));
     add_copy(ret_texts, "crop", draft->crop);
     add_copy(ret_texts, "calibration", draft->calibration);
+    if (draft->quantizer[0]) add_copy(ret_texts, "quantizer", draft->quantizer);
+    if (draft->channel_scales) add_copy(ret_texts, "channel_scales", draft->channel_scales);
     (void)snprintf(number, sizeof number, "%d", draft->network.embedding_size);
     add_copy(ret_texts, "embedding_size", number);
     add(ret_texts, "activation_frac_bits", dump_frac_bits(draft));

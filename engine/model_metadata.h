@@ -9,7 +9,7 @@
 
 #define FN_MODEL_FORMAT         "facenetd-model"
 #define FN_MODEL_FORMAT_VERSION "1"
-#define FN_MAX_METADATA         20
+#define FN_MAX_METADATA         24
 
 /* Format name and version, and the digest of the tensor section: before anything else is believed.
  */

@@ -48,6 +48,7 @@ void fn_model_draft_free(struct fn_model_draft *draft) {
         free(draft->params[i].bias);
         free(draft->params[i].frac_bits);
     }
+    free(draft->channel_scales);
     free(draft->detector_values);
     free(draft);
 }

@@ -28,6 +28,8 @@ struct fn_model_draft {
     bool has_detector;
     struct fn_mtcnn_weights detector; /* into detector_values */
     float *detector_values;           /* owned; see fn_model_draft_add_detector() */
+    char quantizer[64];               /* how the weights were quantized, for people; or "" */
+    char *channel_scales;             /* owned: JSON object, see docs/model-format.md; or NULL */
     char calibration[512]; /* JSON object for the metadata: pictures, sha256, crop, cpu; or "" */
     int n_operating_points;
     struct fn_operating_point operating_points[FN_MAX_OPERATING_POINTS];

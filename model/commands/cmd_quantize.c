@@ -15,6 +15,7 @@
 #include "model/evaluate/embedder.h"
 #include "model/parallel.h"
 #include "model/quantize/calibrate.h"
+#include "model/quantize/choose_scales.h"
 #include "model/quantize/facts.h"
 #include "model/quantize/provenance.h"
 #include "model/quantize/quantize.h"
@@ -25,9 +26,10 @@ FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 
 struct options {
     const char *source, *calibration, *output, *crop, *frac_bits, *write_frac_bits, *preprocessing,
-        *detector, *device, *threads;
+        *detector, *device, *threads, *n;
     struct fn_source_args from;
-    uint64_t n_threads;
+    uint64_t n_threads, fixed;
+    bool per_tensor, no_equalisation, no_correction;
 };
 
 /* What the command gathers on its way; everything owned. */
@@ -39,6 +41,7 @@ struct work {
     struct fn_crop_way way;
     struct fn_model_draft *eyes; /* with the detector only; NULL without */
     struct fn_frac_bits bits;
+    struct fn_float_net *net; /* NULL without pictures */
     float *expected; /* [crops.n][embedding_size] of the float network; NULL without pictures */
 };
 
@@ -48,6 +51,8 @@ static void work_done(struct work *work) {
     fn_crops_done(&work->crops);
     fn_crop_way_done(&work->way);
     fn_model_draft_free(work->eyes);
+    fn_frac_bits_done(&work->bits);
+    fn_float_net_free(work->net);
     free(work->expected);
 }
 
@@ -61,6 +66,13 @@ static double seconds_now(void) {
 static fn_status open_eyes(const struct options *options, struct work *work, struct fn_error *err) {
     fn_status status = fn_model_draft_new(work->network, &work->eyes, err);
     return status == FN_OK ? fn_detector_source_read(options->detector, work->eyes, err) : status;
+}
+
+/* Of a model with a detector: the one that --crop names, else the default. */
+static enum fn_crop_contract choose_contract(const struct options *options) {
+    enum fn_crop_contract contract;
+    bool named = options->crop && fn_crop_parse(options->crop, &contract);
+    return named && fn_crop_needs_face(contract) ? contract : FN_CROP_CONTRACT_DEFAULT;
 }
 
 static fn_status load_pictures(const struct options *options, struct work *work,
@@ -92,14 +104,14 @@ static fn_status load_pictures(const struct options *options, struct work *work,
 }
 
 /* The float network's answers where calibration itself did not run. */
-static fn_status embed_in_float(const struct work *work, const struct fn_float_net *net,
-                                int n_threads, float **ret_embeddings, struct fn_error *err) {
+static fn_status embed_in_float(const struct work *work, int n_threads, float **ret_embeddings,
+                                struct fn_error *err) {
     int size = work->network->embedding_size;
     FN_CLEANUP(fn_embedder_free) struct fn_embedder *embedder = NULL;
     FN_CLEANUP_FREE float *embeddings = calloc(work->crops.n, (size_t)size * sizeof *embeddings);
     if (!embeddings) return fn_fail(err, FN_NO_MEMORY, "no memory for embeddings");
     fn_status status =
-        fn_embedder_in_float(net, size, work->preprocessing, n_threads, &embedder, err);
+        fn_embedder_in_float(work->net, size, work->preprocessing, n_threads, &embedder, err);
     if (status == FN_OK)
         status =
             fn_embedder_run(embedder, work->crops.pixels, work->crops.n, NULL, embeddings, err);
@@ -107,39 +119,107 @@ static fn_status embed_in_float(const struct work *work, const struct fn_float_n
     return status;
 }
 
-/* Fractional bits of the activations: pinned by a file, or by calibration. */
-static fn_status choose_frac_bits(const struct options *options, struct work *work,
-                                  struct fn_error *err) {
+/* What of a pinned or chosen calibration the options leave out. */
+static void leave_out(const struct options *options, struct fn_frac_bits *bits) {
+    if (options->no_equalisation) bits->has_scales = false;
+    if (options->no_correction) bits->has_corrections = false;
+}
+
+/* Activations' fractional bits that need no pictures: pinned by a file, or all the same. */
+static fn_status take_frac_bits(const struct options *options, struct work *work,
+                                struct fn_error *err) {
     int input_frac_bits = fn_preprocessing_frac_bits(work->preprocessing);
     fn_status status = FN_OK;
     if (options->frac_bits)
         status =
             fn_frac_bits_read(options->frac_bits, work->network, input_frac_bits, &work->bits, err);
-    if (status != FN_OK || !options->calibration) return status;
-    status = load_pictures(options, work, err);
-    if (status != FN_OK) return status;
-    FN_CLEANUP(fn_float_net_free) struct fn_float_net *net = NULL;
-    status = fn_float_net_new(work->network, work->source, &net, err);
-    if (status != FN_OK) return status;
-    if (options->frac_bits)
-        return embed_in_float(work, net, (int)options->n_threads, &work->expected, err);
+    if (status == FN_OK && options->n) {
+        memset(work->bits.f, (int)options->fixed, sizeof work->bits.f);
+        work->bits.f[0] = (int8_t)input_frac_bits;
+    }
+    leave_out(options, &work->bits);
+    return status;
+}
+
+static struct fn_float_pass all_pictures(const struct options *options, const struct work *work) {
+    return (struct fn_float_pass){work->network,      work->net,     work->preprocessing,
+                                  work->crops.pixels, work->crops.n, (int)options->n_threads};
+}
+
+/* Fractional bits of the activations and their channels' scales, from the pictures. */
+static fn_status calibrate(const struct options *options, struct work *work, struct fn_error *err) {
     struct fn_calibration calibration;
-    status = fn_calibrate(work->network, net, work->preprocessing, work->crops.pixels,
-                          work->crops.n, (int)options->n_threads, &calibration, err);
+    fn_status status =
+        fn_calibrate(work->network, work->net, work->preprocessing, work->crops.pixels,
+                     work->crops.n, (int)options->n_threads, &calibration, err);
     if (status != FN_OK) return status;
     memcpy(work->bits.f, calibration.frac_bits, sizeof work->bits.f);
     work->expected = calibration.embeddings;
-    return fn_provenance_describe(&work->crops, &work->way, work->bits.provenance, err);
+    const struct fn_float_pass pass = all_pictures(options, work);
+    work->bits.has_scales = !options->no_equalisation;
+    status = options->no_equalisation
+                 ? fn_equalisation_new(work->network, &work->bits.scales, err)
+                 : fn_choose_scales(&pass, work->bits.f, &work->bits.scales, err);
+    return status == FN_OK
+               ? fn_provenance_describe(&work->crops, &work->way, work->bits.provenance, err)
+               : status;
 }
 
-/* Of a model with a detector: the one that --crop names, else the default. */
-static enum fn_crop_contract choose_contract(const struct options *options) {
-    enum fn_crop_contract contract;
-    bool named = options->crop && fn_crop_parse(options->crop, &contract);
-    return named && fn_crop_needs_face(contract) ? contract : FN_CROP_CONTRACT_DEFAULT;
+static fn_status choose_frac_bits(const struct options *options, struct work *work,
+                                  struct fn_error *err) {
+    fn_status status = take_frac_bits(options, work, err);
+    if (status != FN_OK || !options->calibration) return status;
+    status = load_pictures(options, work, err);
+    if (status == FN_OK) status = fn_float_net_new(work->network, work->source, &work->net, err);
+    if (status != FN_OK) return status;
+    return options->frac_bits || options->n
+               ? embed_in_float(work, (int)options->n_threads, &work->expected, err)
+               : calibrate(options, work, err);
 }
 
-static fn_status write_model(const struct options *options, const struct work *work,
+static struct fn_quantize_plan make_plan(const struct options *options, const struct work *work) {
+    return (struct fn_quantize_plan){
+        .per_tensor = options->per_tensor,
+        .is_fixed = options->n != NULL,
+        .fixed = (int)options->fixed,
+        .scales = work->bits.has_scales ? &work->bits.scales : NULL,
+        .corrections = work->bits.has_corrections ? &work->bits.corrections : NULL};
+}
+
+/* Quantize; when this run calibrates, once more with the biases corrected by what the first has
+ * cost. */
+static fn_status quantize_draft(const struct options *options, struct work *work,
+                                struct fn_model_draft *draft, struct fn_error *err) {
+    bool corrects = work->net && !options->frac_bits && !options->n && !options->no_correction;
+    struct fn_quantize_plan plan = make_plan(options, work);
+    fn_status status = fn_quantize(work->source, &plan, draft, (int)options->n_threads, err);
+    if (status != FN_OK || !corrects) return status;
+    const struct fn_float_pass pass = all_pictures(options, work);
+    status = fn_correct_bias(&pass, work->source, &work->bits.scales, draft,
+                             &work->bits.corrections, err);
+    if (status != FN_OK) return status;
+    work->bits.has_corrections = true;
+    plan = make_plan(options, work);
+    return fn_quantize(work->source, &plan, draft, (int)options->n_threads, err);
+}
+
+static fn_status describe_quantizer(const struct options *options, const struct work *work,
+                                    struct fn_model_draft *draft, struct fn_error *err) {
+    char weights[24] = "per channel";
+    if (options->per_tensor) (void)snprintf(weights, sizeof weights, "per tensor");
+    if (options->n) (void)snprintf(weights, sizeof weights, "n = %d", (int)options->fixed);
+    bool plain = !options->per_tensor && !options->n && !work->bits.has_scales &&
+                 !work->bits.has_corrections;
+    if (plain) return FN_OK; /* the file says nothing, as it did before there was a choice */
+    (void)snprintf(draft->quantizer, sizeof draft->quantizer, "%s%s%s", weights,
+                   work->bits.has_scales ? ", equalised" : "",
+                   work->bits.has_corrections ? ", biases corrected" : "");
+    if (!work->bits.has_scales) return FN_OK;
+    draft->channel_scales = fn_equalisation_write(&work->bits.scales, work->network);
+    return draft->channel_scales ? FN_OK : fn_fail(err, FN_NO_MEMORY, "no memory for the scales");
+}
+
+static fn_status write_model(const struct options *options, struct work *work,
                              struct fn_error *err) {
     FN_CLEANUP(fn_model_draft_free) struct fn_model_draft *draft = NULL;
     fn_status status = fn_model_draft_new(work->network, &draft, err);
@@ -155,7 +235,8 @@ static fn_status write_model(const struct options *options, const struct work *w
     (void)snprintf(draft->source_sha256, sizeof draft->source_sha256, "%s", work->source->sha256);
     (void)snprintf(draft->calibration, sizeof draft->calibration, "%s", work->bits.provenance);
     if (options->detector) status = fn_detector_source_read(options->detector, draft, err);
-    if (status == FN_OK) status = fn_quantize(work->source, draft, (int)options->n_threads, err);
+    if (status == FN_OK) status = quantize_draft(options, work, draft, err);
+    if (status == FN_OK) status = describe_quantizer(options, work, draft, err);
     if (status == FN_OK) status = fn_model_write(draft, options->output, err);
     if (status == FN_OK && options->write_frac_bits)
         status = fn_frac_bits_write(options->write_frac_bits, work->network, &work->bits, err);
@@ -202,7 +283,7 @@ static fn_status report_cosines(const struct options *options, const struct work
         status = fn_cosines_measure(found, work->expected, n, model->network.embedding_size,
                                     &cosines, err);
     if (status != FN_OK) return status;
-    (void)printf("cosine        to float32 on these crops: mean %.4f, 1st percentile %.4f (%s)\n",
+    (void)printf("cosine        to float32 on these crops: mean %.5f, 1st percentile %.5f (%s)\n",
                  cosines.mean, cosines.percentile_1, fn_embedder_label(embedder));
     return FN_OK;
 }
@@ -222,6 +303,8 @@ static fn_status quantize(const struct options *options, struct work *work, stru
     status = fn_model_open(options->output, &model, err);
     if (status != FN_OK) return status;
     print_facts(model);
+    const char *quantizer = fn_safetensors_metadata(model->file, "quantizer");
+    (void)printf("quantized     %s\n", quantizer ? quantizer : "per channel");
     (void)printf("written       %s after %.1f s\n", options->output, seconds_now() - began);
     (void)fflush(stdout);
     return work->expected ? report_cosines(options, work, model, err) : FN_OK;
@@ -238,10 +321,18 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          .text = &o.crop},
         {"--preprocessing", "fixed|per-image", "needed for 128-d networks only",
          .text = &o.preprocessing},
-        {"--frac-bits", "FILE", "pin the activations' fractional bits; no pictures needed then",
+        {"--frac-bits", "FILE", "what an earlier calibration chose; no pictures needed then",
          .text = &o.frac_bits},
-        {"--write-frac-bits", "FILE", "write them to a file for --frac-bits",
+        {"--write-frac-bits", "FILE", "write what calibration chose to a file for --frac-bits",
          .text = &o.write_frac_bits},
+        {"--per-tensor", NULL,
+         "one count of fractional bits for a layer's weights, not one a channel",
+         .flag = &o.per_tensor},
+        {"--n", "N", "N fractional bits, 0...7, for all weights and activations", .text = &o.n},
+        {"--no-equalisation", NULL, "do not scale channels to fill their range",
+         .flag = &o.no_equalisation},
+        {"--no-bias-correction", NULL, "do not take the mean error off by the biases",
+         .flag = &o.no_correction},
         {"--detector", "DIR",
          "put the face detector into the model: det1.npy...det3.npy or pnet.pt...",
          .text = &o.detector},
@@ -255,7 +346,12 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
     fn_status status = fn_command_parse(command, &args, argc, argv, &done, err);
     if (status != FN_OK || done) return status;
     status = fn_args_need("-o", o.output, err);
-    if (status == FN_OK && !o.frac_bits) status = fn_args_need("--calibration", o.calibration, err);
+    if (status == FN_OK && o.n && (o.frac_bits || o.per_tensor))
+        status = fn_fail(err, FN_USAGE, "--n %s leaves nothing for %s to say", o.n,
+                         o.frac_bits ? "--frac-bits" : "--per-tensor");
+    if (status == FN_OK) status = fn_args_integer("--n", o.n, 0, 7, &o.fixed, err);
+    if (status == FN_OK && !o.frac_bits && !o.n)
+        status = fn_args_need("--calibration", o.calibration, err);
     if (status == FN_OK)
         status = fn_args_integer("--threads", o.threads, 1, FN_MAX_THREADS, &o.n_threads, err);
     if (status != FN_OK) return status;

@@ -8,6 +8,7 @@
 
 #include "engine/fixed.h"
 #include "model/inspect/bin.h"
+#include "model/quantize/equalise.h"
 #include "model/sources/naming.h"
 #include "model/sources/tensor.h"
 
@@ -184,6 +185,19 @@ static void compare_bias(const struct quantized *q, size_t oc, struct fn_compare
     put_bits((uint32_t)params->bias[oc], 32, ret->bits);
 }
 
+/* Folded, and every channel scaled as the model has it. */
+static fn_status fold_as_stored(const struct fn_model *model, const struct fn_source *source,
+                                const struct fn_layer *layer, double *ret_weights, double *ret_bias,
+                                struct fn_error *err) {
+    struct fn_equalisation scales;
+    fn_status status = fn_equalisation_of(model, &scales, err);
+    if (status != FN_OK) return status;
+    status = fn_source_fold(source, layer, ret_weights, ret_bias, err);
+    if (status == FN_OK) fn_equalisation_apply(&scales, layer, ret_weights, ret_bias);
+    fn_equalisation_done(&scales);
+    return status;
+}
+
 fn_status fn_compare_model(const struct fn_model *model, const struct fn_source *source,
                            const char *name, int n, struct fn_comparison *ret,
                            struct fn_error *err) {
@@ -202,7 +216,7 @@ fn_status fn_compare_model(const struct fn_model *model, const struct fn_source 
         weights = calloc(per_channel * oc, sizeof *weights);
         bias = calloc(oc, sizeof *bias);
         if (!weights || !bias) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", c.name);
-        status = fn_source_fold(source, l, weights, bias, err);
+        status = fold_as_stored(model, source, l, weights, bias, err);
     }
     if (status == FN_OK) status = allocate(&c, count, err);
     if (status != FN_OK) return status;

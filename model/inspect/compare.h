@@ -42,7 +42,8 @@ struct fn_comparison_summary {
 FN_MUST fn_status fn_compare_source(const struct fn_source *source, const char *name, int n,
                                     struct fn_comparison *ret, struct fn_error *err);
 
-/* Weights or bias of a model. With `source` (or NULL) the folded weights are the before. n = -1:
+/* Weights or bias of a model. With `source` (or NULL) the folded weights, in the units of the
+ * model's channels (equalise.h), are the before. n = -1:
  * the model's own fractional bits; else what n for every channel would give, which needs the
  * source. */
 FN_MUST fn_status fn_compare_model(const struct fn_model *model, const struct fn_source *source,

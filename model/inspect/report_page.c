@@ -10,11 +10,13 @@
 #include "engine/preprocess.h"
 #include "engine/reference.h"
 #include "model/commands/paths.h"
+#include "model/quantize/equalise.h"
 #include "model/quantize/float_net.h"
 
 struct measure {
     const struct fn_model *model;
     struct fn_report_page *report;
+    const struct fn_equalisation *scales;
     int8_t *tensors[FN_MAX_TENSORS]; /* owned */
     int32_t *accumulators;           /* [embedding_size], owned */
     float *image, *embedding;        /* of the float network, owned */
@@ -56,6 +58,7 @@ static void measure_weights(const struct fn_model *model, int layer, const doubl
 }
 
 static fn_status measure_all_weights(const struct fn_model *model, const struct fn_source *source,
+                                     const struct fn_equalisation *scales,
                                      struct fn_report_page *report, struct fn_error *err) {
     for (int i = 0; i < model->network.n_layers; i++) {
         const struct fn_layer *l = &model->network.layers[i];
@@ -68,6 +71,7 @@ static fn_status measure_all_weights(const struct fn_model *model, const struct 
             if (!weights || !bias) return fn_fail(err, FN_NO_MEMORY, "no memory for %s", l->name);
             fn_status status = fn_source_fold(source, l, weights, bias, err);
             if (status != FN_OK) return status;
+            fn_equalisation_apply(scales, l, weights, bias);
         }
         measure_weights(model, i, weights, &report->layers[i]);
     }
@@ -82,12 +86,15 @@ static void measure_output(const struct measure *m, int layer, const float *real
     const struct fn_tensor *t = &m->model->network.tensors[l->output];
     struct fn_report_page_layer *r = &m->report->layers[layer];
     int f = m->model->frac_bits[l->output];
-    double dot = 0, square_q = 0, square_x = 0;
+    double dot = 0, square_q = 0, square_x = 0, factors[FN_MAX_CHANNELS] = {0};
+    for (int c = 0; c < t->channels; c++)
+        factors[c] = fn_equalisation_factor(m->scales->steps[l->output][c]);
     for (int p = 0; p < t->height * t->width; p++)
         for (int c = 0; c < l->out_channels; c++) {
-            size_t at = (size_t)p * (size_t)t->channels + (size_t)(l->output_offset + c);
+            size_t channel = (size_t)l->output_offset + (size_t)c;
+            size_t at = (size_t)p * (size_t)t->channels + channel;
             int q = m->tensors[l->output][at];
-            double value = ldexp(q, -f);
+            double value = ldexp(q, -f) / factors[channel];
             r->output_low = fmin(r->output_low, value);
             r->output_high = fmax(r->output_high, value);
             r->n_outputs++;
@@ -190,11 +197,14 @@ fn_status fn_report_page_measure(const struct fn_model *model, const struct fn_s
         r->layers[i].weight_sqnr_db = NAN;
         if (l->output >= 0) r->layers[i].output_frac_bits = model->frac_bits[l->output];
     }
-    struct measure m = {.model = model, .report = r};
-    fn_status status = measure_all_weights(model, source, r, err);
+    struct fn_equalisation scales = {0};
+    struct measure m = {.model = model, .report = r, .scales = &scales};
+    fn_status status = fn_equalisation_of(model, &scales, err);
+    if (status == FN_OK) status = measure_all_weights(model, source, &scales, r, err);
     if (status == FN_OK && n_crops) status = allocate(&m, err);
     if (status == FN_OK && n_crops) status = run_pictures(&m, source, crops, n_crops, err);
     release(&m);
+    fn_equalisation_done(&scales);
     for (int i = 0; i < model->network.n_layers; i++)
         r->layers[i].cosine = source && n_crops ? r->layers[i].cosine / (double)n_crops : NAN;
     if (status != FN_OK) fn_report_page_done(r);

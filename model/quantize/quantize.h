@@ -5,6 +5,7 @@
 #define FN_QUANTIZE_H
 
 #include "engine/model_writer.h"
+#include "model/quantize/correct_bias.h"
 #include "model/sources/source.h"
 
 /* Sum over i of (w[i] - q * 2^-f)^2, q = floor(w[i] * 2^f + 1/2) clamped to -127...127. */
@@ -14,11 +15,20 @@ double fn_quantize_error(const double *weights, size_t n, int f);
  * zeros tie everywhere. */
 void fn_quantize_best(const double *weights, size_t n, int *ret_smallest, int *ret_largest);
 
+/* How; all zero is the plain scheme, one f_w for each channel. */
+struct fn_quantize_plan {
+    bool per_tensor; /* one f_w for all channels of a layer */
+    bool is_fixed;   /* f_w = fixed everywhere, as the original method had it */
+    int fixed;
+    const struct fn_equalisation *scales;     /* or NULL; borrowed */
+    const struct fn_corrections *corrections; /* or NULL; borrowed */
+};
+
 /* Quantize every layer of the draft, whose network, frac_bits and preprocessing are set, from
  * `source`. Each channel takes the smallest of the best f_w at which the limits hold (limits.h);
  * when none does, f_w is lowered until one does. FN_BAD_SOURCE names layer and channel if none is
- * left. */
-FN_MUST fn_status fn_quantize(const struct fn_source *source, struct fn_model_draft *draft,
-                              int n_threads, struct fn_error *err);
+ * left. plan: NULL is the plain scheme. */
+FN_MUST fn_status fn_quantize(const struct fn_source *source, const struct fn_quantize_plan *plan,
+                              struct fn_model_draft *draft, int n_threads, struct fn_error *err);
 
 #endif

@@ -142,7 +142,7 @@ static void the_pixels_half_step_goes_into_the_bias(void **state) {
         int f_in = p == FN_PREPROCESSING_FIXED ? 7 : 5;
         struct fixture x = make_fixture(weights, bias, false, f_in, 4, (enum fn_preprocessing)p);
         struct fn_error err = {0};
-        assert_ok(fn_quantize(x.source, x.draft, 1, &err), err);
+        assert_ok(fn_quantize(x.source, NULL, x.draft, 1, &err), err);
         int f = x.draft->params[0].frac_bits[0];
         assert_int_equal(f, 7); /* 0.9 * 128 = 115.2 */
         const int8_t *q = x.draft->params[0].weights;
@@ -164,7 +164,7 @@ static void the_heads_bias_counts_every_position(void **state) {
     static const double weights[] = {0.4, -0.7, 0.9, 0.1, 0.1, 0.1}, bias[] = {0.3, -0.2};
     struct fixture x = make_fixture(weights, bias, true, 5, 0, FN_PREPROCESSING_FIXED);
     struct fn_error err = {0};
-    assert_ok(fn_quantize(x.source, x.draft, 1, &err), err);
+    assert_ok(fn_quantize(x.source, NULL, x.draft, 1, &err), err);
     int f = x.draft->params[0].frac_bits[0];
     assert_int_equal(x.draft->params[0].bias[0], (int32_t)floor(9 * ldexp(0.3, 5 + f) + 0.5));
     free_fixture(&x);
@@ -177,7 +177,7 @@ static void f_w_is_lowered_until_the_limits_hold(void **state) {
                         bias[] = {1048576, 0.01};
     struct fixture x = make_fixture(weights, bias, false, 7, 4, FN_PREPROCESSING_FIXED);
     struct fn_error err = {0};
-    assert_ok(fn_quantize(x.source, x.draft, 1, &err), err);
+    assert_ok(fn_quantize(x.source, NULL, x.draft, 1, &err), err);
     int smallest, largest;
     fn_quantize_best(weights, 3, &smallest, &largest);
     assert_int_equal(x.draft->params[0].frac_bits[1], smallest);
@@ -191,7 +191,7 @@ static void what_no_f_w_can_hold_is_refused(void **state) {
     static const double weights[] = {1, 1, 1, 1, 1, 1}, bias[] = {0, 1e12};
     struct fixture x = make_fixture(weights, bias, false, 7, 4, FN_PREPROCESSING_FIXED);
     struct fn_error err = {0};
-    assert_int_equal(fn_quantize(x.source, x.draft, 1, &err), FN_BAD_SOURCE);
+    assert_int_equal(fn_quantize(x.source, NULL, x.draft, 1, &err), FN_BAD_SOURCE);
     assert_non_null(strstr(err.text, "layer, channel 1"));
     free_fixture(&x);
 }

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measure every way `facenet-model quantize` knows on a network, and write the tables of
+docs/quantization.md between their marks. Everything but the table is written by hand.
+
+Usage: quantization.py NAME=WEIGHTS... --calibration DIR --lfw DIR
+
+NAME is the mark: `full` or `thin`. Scales and biases are chosen on the calibration pictures; LFW's
+fold 1 has other people and is for measuring only.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TOOL = ROOT / "build" / "facenet-model"
+PAGE = ROOT / "docs" / "quantization.md"
+PLAIN = ["--no-equalisation", "--no-bias-correction"]
+SCHEMES = [
+    ("`--n 4` for everything, as the original", ["--n", "4"]),
+    ("`--n 5`", ["--n", "5"]),
+    ("`--n 6`", ["--n", "6"]),
+    ("`--per-tensor`, plain", ["--per-tensor", *PLAIN]),
+    ("per channel, plain", PLAIN),
+    ("per channel, biases corrected", ["--no-equalisation"]),
+    ("per channel, equalised", ["--no-bias-correction"]),
+    ("`--per-tensor`, equalised, biases corrected", ["--per-tensor"]),
+    ("**per channel, equalised, biases corrected** (default)", []),
+]
+HEAD = """\
+| scheme | calibration: mean | 1st percentile | LFW fold 1: mean | 1st percentile | accuracy |
+|---|---|---|---|---|---|
+"""
+
+
+def tool(*words):
+    done = subprocess.run([TOOL, *map(str, words)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"quantization.py: {' '.join(map(str, words))}:\n{done.stderr}")
+    return done.stdout
+
+
+def measure(options, args, weights, model):
+    """One row: cosines on both sets of pictures and the accuracy of model and float network."""
+    words = ["--preprocessing", "fixed", "-o", model, *options]
+    said = tool("quantize", weights, "--calibration", args.calibration, *words)
+    mean, low = re.search(r"mean ([0-9.-]+), 1st percentile ([0-9.-]+)", said).groups()
+    words = ["--pairs", args.lfw / "pairs.txt", "--images", args.lfw, "--float", weights, "--json"]
+    found = json.loads(tool("evaluate", model, *words))
+    far = found["cosine_to_float"]
+    ours, real = (100 * one["accuracy"]["mean"] for one in found["results"])
+    cells = (mean, low, f"{far['mean']:.5f}", f"{far['percentile_1']:.5f}", f"{ours:.2f} %")
+    return " | ".join(cells), real
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__.split("Usage: ")[1].split("\n")[0])
+    parser.add_argument("networks", nargs="+")
+    parser.add_argument("--calibration", type=pathlib.Path, required=True)
+    parser.add_argument("--lfw", type=pathlib.Path, required=True)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for network in args.networks:
+            name, weights = network.split("=", 1)
+            table, real = HEAD, 0
+            for label, options in SCHEMES:
+                model = pathlib.Path(folder) / "model.safetensors"
+                cells, real = measure(options, args, weights, model)
+                table += f"| {label} | {cells} |\n"
+                print(f"{name}: {label}: {cells}", flush=True)
+            table += f"\nThe float network's accuracy on the same pairs: {real:.2f} %.\n"
+            begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
+            before, rest = PAGE.read_text().split(begin)
+            PAGE.write_text(before + begin + table + end + rest.split(end)[1])
+
+
+if __name__ == "__main__":
+    main()
