@@ -54,7 +54,7 @@ static void plan_axis(int size, struct tap *ret_taps) {
 }
 
 static void plan_steps(struct plan *plan) {
-    for (size_t half = 0; half < 2 * PAIRS; half++) {
+    for (size_t half = 0; half < SIDE / 2; half++) {
         struct step *step = &plan->steps[half / 2];
         int base = plan->x[2 * half].first;
         size_t lane = half % 2 * 16;
