@@ -127,7 +127,7 @@ def make_commands(arguments, scratch):
 
 def start(name, command, cores, arguments):
     if not name.startswith(("ort", "openvino")):
-        return Contestant(name, command, cores)
+        return Contestant(name, command + (["--cpu-time"] if cores == 1 else []), cores)
     extra = {"ONEDNN_MAX_CPU_ISA": ISA[arguments.kernels]} if arguments.kernels in ISA else None
     return Contestant(name, [*command, str(cores)], cores, extra)
 

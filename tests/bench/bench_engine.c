@@ -3,12 +3,13 @@
  * bench_engine.c -- how fast the engine runs a model, and where the time goes.
  *
  * Usage: bench_engine --model FILE [--device NAME] [--kernels FAMILY] [--cache DIR]
- *                     [--batch N,N...] [--seconds S] [--json] [--layers] [--serve]
+ *                     [--batch N,N...] [--seconds S] [--json] [--layers] [--serve] [--cpu-time]
  * Times are medians over runs of random pictures; more runs, with the profile on, give the share of
  * time by kind of layer. --json prints one object and nothing else, --layers each
  * layer's time before its row. --serve reads lines
  * "<batch> <runs>" from standard input and answers each with the seconds of every run, so that
- * bench.py can interleave us with others. Threads are the device's business: for pocl, taskset and
+ * bench.py can interleave us with others. --cpu-time counts the process's CPU time in place of the
+ * wall's. Threads are the device's business: for pocl, taskset and
  * POCL_MAX_PTHREAD_COUNT. */
 #include <getopt.h>
 #include <stdio.h>
@@ -51,9 +52,11 @@ static enum kind kind_of(const struct fn_layer *layer) {
     return layer->stride == 1 ? KIND_3X3 : KIND_3X3_STRIDE_2;
 }
 
+static clockid_t clock_used = CLOCK_MONOTONIC;
+
 static double now(void) {
     struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)clock_gettime(clock_used, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -163,11 +166,17 @@ static bool parse_batches(const char *text, struct settings *ret) {
 
 static bool parse(int argc, char **argv, struct settings *ret) {
     static const struct option options[] = {
-        {"model", required_argument, NULL, 'm'},   {"device", required_argument, NULL, 'd'},
-        {"batch", required_argument, NULL, 'b'},   {"seconds", required_argument, NULL, 't'},
-        {"kernels", required_argument, NULL, 'k'}, {"cache", required_argument, NULL, 'c'},
-        {"json", no_argument, NULL, 'j'},          {"layers", no_argument, NULL, 'l'},
-        {"serve", no_argument, NULL, 's'},         {NULL, 0, NULL, 0},
+        {"model", required_argument, NULL, 'm'},
+        {"device", required_argument, NULL, 'd'},
+        {"batch", required_argument, NULL, 'b'},
+        {"seconds", required_argument, NULL, 't'},
+        {"kernels", required_argument, NULL, 'k'},
+        {"cache", required_argument, NULL, 'c'},
+        {"json", no_argument, NULL, 'j'},
+        {"layers", no_argument, NULL, 'l'},
+        {"serve", no_argument, NULL, 's'},
+        {"cpu-time", no_argument, NULL, 'u'},
+        {NULL, 0, NULL, 0},
     };
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'm')
@@ -186,6 +195,8 @@ static bool parse(int argc, char **argv, struct settings *ret) {
             ret->layers = true;
         else if (c == 's')
             ret->serve = true;
+        else if (c == 'u')
+            clock_used = CLOCK_PROCESS_CPUTIME_ID;
         else if (c != 'b' || !parse_batches(optarg, ret))
             return false;
     }
@@ -213,7 +224,7 @@ int main(int argc, char **argv) {
     if (!parse(argc, argv, &settings) || !settings.model) {
         (void)fprintf(stderr, "usage: bench_engine --model FILE [--device NAME] [--kernels FAMILY] "
                               "[--cache DIR] [--batch N,N...] [--seconds S] [--json] [--layers] "
-                              "[--serve]\n");
+                              "[--serve] [--cpu-time]\n");
         return 2;
     }
     double start = now();

@@ -4,8 +4,9 @@
 
 Usage: peers.py ort FILE.onnx THREADS | peers.py openvino FILE.xml THREADS
 
-A peer answers each line "<batch> <runs>" on standard input with the seconds of every run, and the
-line "memory" with the KiB by which the process has grown since Python and numpy were loaded.
+A peer answers each line "<batch> <runs>" on standard input with the seconds of every run (with one
+thread its CPU time, which other load on the machine does not lengthen), and the line "memory" with
+the KiB by which the process has grown since Python and numpy were loaded.
 """
 
 import sys
@@ -115,6 +116,7 @@ def main():
     before = read_memory()
     kind, path, threads = sys.argv[1:]
     run = {"ort": open_ort, "openvino": open_openvino}[kind](path, int(threads))
+    clock = time.process_time if int(threads) == 1 else time.perf_counter
     random = np.random.default_rng(1)
     inputs = {batch: random.random((batch, 3, SIDE, SIDE), dtype=np.float32) for batch in BATCHES}
     for line in sys.stdin:
@@ -124,9 +126,9 @@ def main():
         batch, runs = map(int, line.split())
         times = []
         for _ in range(runs):
-            start = time.perf_counter()
+            start = clock()
             run(inputs[batch])
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
         print(*times, flush=True)
 
 

@@ -85,7 +85,8 @@ def write_page(facts, rows, cpu, features, versions):
         "# Performance",
         "",
         "Made by `make bench`; the machine is the one it ran on, so expect other figures on yours.",
-        "Images a second are medians; all contestants of a row ran in turns on the same cores.",
+        "Images a second are medians; all contestants of a row ran in turns on the same cores. On"
+        " one core they are of CPU time, which other load on the machine does not lengthen.",
         "",
         f"- CPU: {cpu} ({features})",
         f"- ours: `{facts['label']}`, driver {facts['driver']}, model `{facts['model']}`,"
