@@ -237,10 +237,14 @@ class FixedNetwork(nn.Module):
 def read_frac_bits(path):
     """Tensor name to f, from the file of `facenet-model quantize --write-frac-bits`."""
     try:
-        bits = json.loads(Path(path).read_text())["frac_bits"]
-        return {str(name): int(f) for name, f in bits.items()}
+        pins = json.loads(Path(path).read_text())
+        bits = {str(name): int(f) for name, f in pins["frac_bits"].items()}
+        extra = [key for key in ("scales", "corrections") if pins.get(key)]
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise BadNetwork(f"{path}: no fractional bits: {error}") from error
+    if extra:  # training knows nothing of them, and quantizing would apply them once more
+        raise BadNetwork(f"{path}: has {extra[0]}; quantize --no-equalisation --no-bias-correction")
+    return bits
 
 
 def from_network(network, frac_bits):

@@ -132,3 +132,6 @@ def test_pins_of_another_network_are_refused(source, student, tmp_path):
     (tmp_path / "bad").write_text(json.dumps({"frac_bits": {"image": "seven"}}))
     with pytest.raises(network.BadNetwork, match="no fractional bits"):
         fixed.read_frac_bits(tmp_path / "bad")
+    (tmp_path / "scaled").write_text(json.dumps({"frac_bits": {"image": 7}, "scales": {"a": "h"}}))
+    with pytest.raises(network.BadNetwork, match="has scales"):
+        fixed.read_frac_bits(tmp_path / "scaled")
