@@ -251,8 +251,8 @@ static fn_status fpga_run(void *state, const int8_t *input, int n, int32_t *ret_
 }
 
 /* Each kernel alone, for no layer: whatever a runtime does at a kernel's first launch is done
- * before kernels run side by side. Intel's emulator loses a token once in some hundred programs
- * when five kernels see their first launch together. */
+ * before kernels run side by side. Intel's emulator now and then loses a token in a program's first
+ * batch, and this makes it rarer, not impossible: the batch's deadline ends such a run. */
 static fn_status touch_kernels(struct fpga *f, struct fn_error *err) {
     fn_status status = FN_OK;
     for (int i = 0, task; i < f->n_kernels && status == FN_OK; i++) {
