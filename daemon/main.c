@@ -245,8 +245,9 @@ static fn_status run(const struct fn_flags *flags, struct fn_error *err) {
     fn_watchdog_stop(watchdog);
     fn_front_stop(front);
     /* Workers may hand requests back until they have ended. */
-    fn_server_close(server);
+    fn_server_stop(server);
     fn_front_free(front);
+    fn_server_close(server);
     return status;
 }
 

@@ -67,14 +67,20 @@ void fn_server_retire(struct fn_server *server, struct fn_service *service) {
     fn_service_close(service);
 }
 
-void fn_server_close(struct fn_server *server) {
-    if (!server) return;
+void fn_server_stop(struct fn_server *server) {
+    if (!server || server->stopped) return;
     struct fn_service *last = fn_server_replace(server, NULL);
     /* The batcher hands its last results to the workers; what they submit from then on is refused,
      * and they finish those requests themselves. */
     if (last) fn_service_stop(last);
     fn_workers_free(server->workers);
     fn_server_retire(server, last);
+    server->stopped = true;
+}
+
+void fn_server_close(struct fn_server *server) {
+    if (!server) return;
+    fn_server_stop(server);
     pthread_cond_destroy(&server->released);
     pthread_mutex_destroy(&server->lock);
     fn_load_destroy(&server->load);

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "daemon/http/http.h"
 #include "daemon/load.h"
@@ -32,6 +33,7 @@ struct fn_server {
     /* Private. */
     pthread_mutex_t lock;
     pthread_cond_t released;
+    bool stopped;
     struct fn_service *current; /* guarded by lock, as are the services' counts of users */
 };
 
@@ -53,7 +55,10 @@ struct fn_service *fn_server_replace(struct fn_server *server, struct fn_service
 /* Wait until nobody uses a service that is no longer current, and close it. NULL is a no-op. */
 void fn_server_retire(struct fn_server *server, struct fn_service *service);
 
-/* End everything, after the lanes have ended. NULL is a no-op. */
+/* End services and workers, after the lanes have ended: no request is handed back from then on. The
+ * figures stay until the HTTP servers that count in them are freed. NULL is a no-op. */
+void fn_server_stop(struct fn_server *server);
+/* Stops first. NULL is a no-op. */
 void fn_server_close(struct fn_server *server);
 FN_DEFINE_CLEANUP(struct fn_server *, fn_server_close)
 
