@@ -203,7 +203,7 @@ static void folders_without_the_detector_are_refused_by_name(void **state) {
     struct fn_error err;
     assert_ok(fn_untrained_draft(7, 1, 8, &draft, &err), err);
     assert_int_equal(fn_detector_source_read(temporary_dir, draft, &err), FN_IO);
-    assert_non_null(strstr(err.text, "neither det1.npy nor a folder pnet"));
+    assert_non_null(strstr(err.text, "neither det1.npy nor pnet.pt nor a folder pnet"));
     FILE *file = fopen(temporary_path("det1.npy"), "wb");
     load(CORPUS "python-2"); /* sound, of other shapes */
     assert_int_equal(fwrite(bytes, 1, size, file), size);
