@@ -5,6 +5,7 @@ import json
 import shutil
 
 import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 
@@ -133,10 +134,10 @@ def test_onnx_files_repeat_and_need_a_whole_source(tool, sources, tmp_path):
 
 @pytest.mark.parametrize("form", [0, 1])
 def test_onnx_runtime_computes_the_same_network(tool, network, sources, pictures, tmp_path, form):
-    runtime = pytest.importorskip("onnxruntime")
     tool("onnx", sources[form], "-o", tmp_path / "net.onnx")
     crops = np.stack([np.asarray(Image.open(p)) for p in sorted(pictures.glob("*/*.png"))[:4]])
-    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    providers = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=providers)
     images = np.moveaxis((crops.astype("<f4") - 127.5) / 128, 3, 1)
     (found,) = session.run(["embedding"], {"image": images})
     expected = np.stack([network.embed(crop) for crop in crops])
