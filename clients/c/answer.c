@@ -66,7 +66,7 @@ enum facenet_status fnc_answer_distance(const char *body, size_t size,
         status = fnc_json_number(distance->root, "cosine", &distance->cosine, err);
     if (status == FACENET_OK) status = fnc_json_number(distance->root, "l2", &distance->l2, err);
     if (status == FACENET_OK) status = read_verdict(distance, err);
-    if (status == FACENET_OK && !(distance->json = strndup(body, size)))
+    if (status == FACENET_OK && !(distance->json = fnc_json_copy(body, size)))
         status = fnc_fail(err, FACENET_NO_MEMORY, "no memory for an answer");
     if (status == FACENET_OK)
         *ret_distance = distance;
@@ -124,7 +124,7 @@ enum facenet_status fnc_answer_model(const char *body, size_t size,
     if (status == FACENET_OK)
         status = fnc_json_count(model->root, "embedding_size", MAX_EMBEDDING,
                                 &model->embedding_size, err);
-    if (status == FACENET_OK && !(model->json = strndup(body, size)))
+    if (status == FACENET_OK && !(model->json = fnc_json_copy(body, size)))
         status = fnc_fail(err, FACENET_NO_MEMORY, "no memory for an answer");
     if (status == FACENET_OK)
         *ret_model = model;

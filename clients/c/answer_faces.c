@@ -137,7 +137,7 @@ enum facenet_status fnc_answer_faces(const char *body, size_t size, bool with_em
     enum facenet_status status = fnc_json_object(body, size, &faces->root, err);
     if (status == FACENET_OK) status = read_frame(faces, err);
     if (status == FACENET_OK) status = read_faces(faces, with_embeddings, err);
-    if (status == FACENET_OK && !(faces->json = strndup(body, size)))
+    if (status == FACENET_OK && !(faces->json = fnc_json_copy(body, size)))
         status = fnc_fail(err, FACENET_NO_MEMORY, "no memory for an answer");
     if (status == FACENET_OK)
         *ret_faces = faces;

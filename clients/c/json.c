@@ -3,6 +3,9 @@
  * json.c -- see json.h. */
 #include "clients/c/json.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 enum facenet_status fnc_json_object(const char *body, size_t size, json_t **ret_object,
                                     struct facenet_error *err) {
     json_error_t detail;
@@ -16,6 +19,14 @@ enum facenet_status fnc_json_object(const char *body, size_t size, json_t **ret_
     }
     *ret_object = object;
     return FACENET_OK;
+}
+
+char *fnc_json_copy(const char *body, size_t size) {
+    char *copy = malloc(size + 1);
+    if (!copy) return NULL;
+    memcpy(copy, body, size);
+    copy[size] = '\0';
+    return copy;
 }
 
 enum facenet_status fnc_json_text(const json_t *object, const char *name, const char **ret_text,

@@ -12,6 +12,9 @@
 enum facenet_status fnc_json_object(const char *body, size_t size, json_t **ret_object,
                                     struct facenet_error *err);
 
+/* A body ends where its size says; the copy, owned, ends with a NUL too. NULL without memory. */
+char *fnc_json_copy(const char *body, size_t size);
+
 /* Each of these: FACENET_BAD_ANSWER naming the member when it is missing or something else. Strings
  * are borrowed from the object. */
 enum facenet_status fnc_json_text(const json_t *object, const char *name, const char **ret_text,
