@@ -17,7 +17,6 @@ static struct fn_array array_of(const struct fn_fit *fit, const struct fn_publis
                              .hertz = row->megahertz * 1e6,
                              .bytes_per_second = row->gigabytes * 1e9 * fit->bandwidth_share,
                              .drain = fit->drain,
-                             .launch = fit->launch,
                              .tile = CHAIDNN_TILE_BYTES};
 }
 

@@ -10,7 +10,6 @@
 /* One family's. */
 struct fn_fit {
     double drain;           /* clocks a block */
-    double launch;          /* seconds a layer */
     double bandwidth_share; /* 0...1: of the memory's nominal rate */
 };
 
