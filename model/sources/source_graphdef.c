@@ -13,8 +13,7 @@
 #include "engine/sha256.h"
 #include "model/sources/graph.h"
 #include "model/sources/naming.h"
-
-enum { DT_FLOAT = 1, DT_DOUBLE = 2, DT_HALF = 19 };
+#include "model/sources/tensorflow.h"
 
 static const struct {
     const char *name;
@@ -51,19 +50,6 @@ struct facts {
 
 /* ---- tensors -------------------------------------------------------------------------------- */
 
-static bool read_shape(struct fn_wire message, struct fn_raw_tensor *tensor) {
-    struct fn_wire_field field, inner;
-    while (fn_wire_next(&message, &field)) {
-        if (field.number != 2 || field.type != 2) continue;
-        if (tensor->rank == FN_SAFETENSORS_MAX_RANK) return false;
-        int64_t *size = &tensor->shape[tensor->rank++];
-        while (fn_wire_next(&field.bytes, &inner))
-            if (inner.number == 1 && inner.type == 0) *size = (int64_t)inner.value;
-        if (field.bytes.damaged) return false;
-    }
-    return !message.damaged;
-}
-
 struct stored {
     int dtype;
     struct fn_wire content, floats, doubles; /* one of them */
@@ -75,7 +61,8 @@ static bool read_stored(struct fn_wire message, struct fn_raw_tensor *tensor, st
     struct fn_wire_field field;
     while (fn_wire_next(&message, &field)) {
         if (field.number == 1 && field.type == 0) ret->dtype = (int)(field.value & 0xffff);
-        if (field.number == 2 && field.type == 2 && !read_shape(field.bytes, tensor)) return false;
+        if (field.number == 2 && field.type == 2 && !fn_tensorflow_shape(field.bytes, tensor))
+            return false;
         if (field.number == 4 && field.type == 2) ret->content = field.bytes;
         if (field.number == 5 && field.type == 2) ret->floats = field.bytes;
         if (field.number == 6 && field.type == 2) ret->doubles = field.bytes;
@@ -113,11 +100,7 @@ static fn_status read_tensor(struct fn_source *source, struct fn_wire message,
     if (!read_stored(message, tensor, &stored) || !fn_tensor_pack(tensor, &count))
         return fn_fail(err, FN_BAD_SOURCE, "%s: the constant %s cannot be read", source->path,
                        node->name);
-    if (stored.dtype != DT_FLOAT && stored.dtype != DT_DOUBLE && stored.dtype != DT_HALF)
-        return FN_OK;
-    tensor->dtype = stored.dtype == DT_FLOAT    ? FN_DTYPE_F32
-                    : stored.dtype == DT_DOUBLE ? FN_DTYPE_F64
-                                                : FN_DTYPE_F16;
+    if (!fn_tensorflow_dtype(stored.dtype, &tensor->dtype)) return FN_OK;
     size_t element = fn_dtype_size(tensor->dtype);
     size_t content = fn_wire_size(&stored.content);
     if (content > 0) {
@@ -127,11 +110,11 @@ static fn_status read_tensor(struct fn_source *source, struct fn_wire message,
         tensor->data = stored.content.at;
         return FN_OK;
     }
-    const struct fn_wire *list = stored.dtype == DT_DOUBLE ? &stored.doubles : &stored.floats;
+    const struct fn_wire *list = tensor->dtype == FN_DTYPE_F64 ? &stored.doubles : &stored.floats;
     const void *bytes = list->at;
     size_t size = fn_wire_size(list);
     if (stored.has_single) bytes = &stored.single, size = sizeof stored.single;
-    if (count == 0 || size < element || stored.dtype == DT_HALF) return FN_OK;
+    if (count == 0 || size < element || tensor->dtype == FN_DTYPE_F16) return FN_OK;
     return expand(source, bytes, size, element, count, &tensor->data, err);
 }
 

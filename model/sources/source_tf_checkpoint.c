@@ -23,14 +23,11 @@
 #include "model/sources/graph.h"
 #include "model/sources/naming.h"
 #include "model/sources/sstable.h"
-#include "model/sources/tensor.h"
-#include "model/sources/wire.h"
+#include "model/sources/tensorflow.h"
 
 #define MAX_ENTRIES 65536
 #define MAX_SHARDS  1024
 #define AVERAGE     "/ExponentialMovingAverage"
-
-enum { DT_FLOAT = 1, DT_DOUBLE = 2, DT_BFLOAT16 = 14, DT_HALF = 19 };
 
 FN_DEFINE_CLEANUP(DIR *, closedir)
 
@@ -85,24 +82,11 @@ static fn_status read_header(struct bundle *bundle, struct fn_wire message, stru
     return FN_OK;
 }
 
-/* TensorShapeProto { repeated Dim dim = 2 { int64 size = 1; } } */
-static bool read_shape(struct fn_wire message, struct fn_raw_tensor *tensor) {
-    struct fn_wire_field field, inner;
-    while (fn_wire_next(&message, &field)) {
-        if (field.number != 2 || field.type != 2) continue;
-        if (tensor->rank == FN_SAFETENSORS_MAX_RANK) return false;
-        int64_t *size = &tensor->shape[tensor->rank++];
-        while (fn_wire_next(&field.bytes, &inner))
-            if (inner.number == 1 && inner.type == 0) *size = (int64_t)inner.value;
-        if (field.bytes.damaged) return false;
-    }
-    return !message.damaged;
-}
-
 static bool read_entry(struct fn_wire message, struct entry *entry) {
     struct fn_wire_field field;
     while (fn_wire_next(&message, &field)) {
-        if (field.number == 2 && field.type == 2 && !read_shape(field.bytes, &entry->tensor))
+        if (field.number == 2 && field.type == 2 &&
+            !fn_tensorflow_shape(field.bytes, &entry->tensor))
             return false;
         if (field.number == 7) entry->sliced = true;
         if (field.type == 0 && field.number == 1) entry->tf_dtype = (int)(field.value & 0xffff);
@@ -180,22 +164,6 @@ static fn_status read_at(const char *path, uint64_t offset, void *ret_bytes, siz
     return FN_OK;
 }
 
-static bool set_dtype(struct entry *entry) {
-    switch (entry->tf_dtype) {
-    case DT_FLOAT:
-        entry->tensor.dtype = FN_DTYPE_F32;
-        return true;
-    case DT_DOUBLE:
-        entry->tensor.dtype = FN_DTYPE_F64;
-        return true;
-    case DT_HALF:
-        entry->tensor.dtype = FN_DTYPE_F16;
-        return true;
-    default:
-        return false;
-    }
-}
-
 /* Check what the entry claims, then read the numbers and check them too. */
 static fn_status load(struct bundle *bundle, struct entry *entry, struct fn_error *err) {
     int64_t count;
@@ -205,7 +173,7 @@ static fn_status load(struct bundle *bundle, struct entry *entry, struct fn_erro
                        "%s: %s is partitioned into slices, which is not supported; save it whole "
                        "(without a partitioner)",
                        bundle->prefix, entry->name);
-    if (!set_dtype(entry))
+    if (!fn_tensorflow_dtype(entry->tf_dtype, &entry->tensor.dtype))
         return fn_fail(err, FN_BAD_SOURCE,
                        "%s: %s has numbers of type %d; expected float (1), double (2) or half (19)",
                        bundle->prefix, entry->name, entry->tf_dtype);
