@@ -67,19 +67,19 @@ $(BUILD)/model/sources/hdf5.o: FN_CFLAGS += $(HDF5_CFLAGS)
 
 $(BUILD)/libengine.a: $(call objs,$(ENGINE_SRC)) $(BUILD)/gen/kernel_sources.o
 $(BUILD)/libmodel.a:  $(call objs,$(filter-out model/main.c,$(MODEL_SRC))) $(BUILD)/gen/onnx.pb-c.o
-$(BUILD)/libdaemon.a: $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC))) $(BUILD)/gen/assets.o
+$(BUILD)/libdaemon.a: $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC))) $(BUILD)/gen/page_files.o
 $(BUILD)/lib%.a:
 	@mkdir -p $(@D) && rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(BUILD)/gen/assets.c: scripts/embed-assets.sh $(wildcard daemon/page/*)
+$(BUILD)/gen/page_files.c: scripts/embed-files.sh $(wildcard daemon/page/*)
 	@mkdir -p $(@D)
-	$(Q)scripts/embed-assets.sh $(wildcard daemon/page/*) > $@
-$(BUILD)/gen/assets.o: $(BUILD)/gen/assets.c
+	$(Q)scripts/embed-files.sh fn_page_files $(wildcard daemon/page/*) > $@
+$(BUILD)/gen/page_files.o: $(BUILD)/gen/page_files.c
 	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
-$(BUILD)/gen/kernel_sources.c: scripts/embed-kernels.sh $(KERNELS)
+$(BUILD)/gen/kernel_sources.c: scripts/embed-files.sh $(KERNELS)
 	@mkdir -p $(@D)
-	$(Q)scripts/embed-kernels.sh $(KERNELS) > $@
+	$(Q)scripts/embed-files.sh fn_kernel_sources $(KERNELS) > $@
 $(BUILD)/gen/kernel_sources.o: $(BUILD)/gen/kernel_sources.c
 	$(Q)$(CC) $(CFLAGS) $(FN_CFLAGS) -c $< -o $@
 

@@ -2,13 +2,14 @@
  *
  * handle_asset.c -- the files of daemon/page/ under their names. They need no key, and nothing in
  * them depends on who asks. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/api/asset.h"
 #include "daemon/api/routes.h"
 #include "daemon/http/reply.h"
 #include "daemon/http/request.h"
+#include "engine/embedded.h"
 
 static const char *type_of(const char *name) {
     static const struct { const char *end, *type; } types[] = {{".json", "application/json"}};
@@ -20,7 +21,8 @@ static const char *type_of(const char *name) {
 
 void fn_handle_asset(struct fn_service *service, struct fn_http_request *request) {
     const struct fn_route *route = request->route;
-    const struct fn_asset *asset = fn_assets;
+    const struct fn_embedded_file *asset = fn_page_files;
+    char etag[40];
     (void)service;
     while (asset->name && strcmp(asset->name, route->path + 1) != 0) asset++;
     if (!asset->name) {
@@ -30,11 +32,12 @@ void fn_handle_asset(struct fn_service *service, struct fn_http_request *request
         return;
     }
     request->reply.cacheable = true;
-    fn_reply_header(request, "ETag", asset->etag);
+    (void)snprintf(etag, sizeof etag, "\"%s\"", asset->digest);
+    fn_reply_header(request, "ETag", etag);
     fn_reply_header(request, "Cache-Control", "no-cache");
     const struct fn_http_header *known = fn_request_find_header(request, "If-None-Match");
-    if (known && known->value_size == strlen(asset->etag) &&
-        memcmp(known->value, asset->etag, known->value_size) == 0) {
+    if (known && known->value_size == strlen(etag) &&
+        memcmp(known->value, etag, known->value_size) == 0) {
         fn_reply_empty(request);
         request->reply.status = 304;
         return;

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "engine/cleanup.h"
+#include "engine/embedded.h"
 #include "engine/file.h"
-#include "engine/opencl/kernel_sources.h"
 
 #define MAX_NAME  64        /* bytes of a file name */
 #define MAX_DEPTH 8         /* includes within includes */
@@ -55,9 +55,9 @@ static fn_status find_file(const char *dir, const char *name, const char **ret_t
         *ret_text = (const char *)*ret_owned;
         return FN_OK;
     }
-    for (const struct fn_kernel_source *source = fn_kernel_sources; source->name; source++)
+    for (const struct fn_embedded_file *source = fn_kernel_sources; source->name; source++)
         if (strcmp(source->name, name) == 0) {
-            *ret_text = source->text;
+            *ret_text = (const char *)source->bytes;
             return FN_OK;
         }
     return fn_fail(err, FN_NO_DEVICE, "there is no kernel source '%s' in this program", name);

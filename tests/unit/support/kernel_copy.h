@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "engine/opencl/kernel_sources.h"
+#include "engine/embedded.h"
 #include "tests/unit/support/cmocka_all.h"
 #include "tests/unit/support/temporary.h"
 
@@ -19,12 +19,12 @@ static inline void kernel_copy(const char *name, const char *changed, const char
     char path[PATH_MAX + 64];
     (void)snprintf(ret_dir, PATH_MAX, "%s", temporary_path(name));
     assert_int_equal(mkdir(ret_dir, 0700), 0);
-    for (const struct fn_kernel_source *s = fn_kernel_sources; s->name; s++) {
+    for (const struct fn_embedded_file *s = fn_kernel_sources; s->name; s++) {
         (void)snprintf(path, sizeof path, "%s/%s", ret_dir, s->name);
         FILE *file = fopen(path, "w");
         assert_non_null(file);
         if (strcmp(s->name, changed) == 0) assert_true(fprintf(file, "%s\n", line) > 0);
-        assert_true(fputs(s->text, file) >= 0);
+        assert_true(fwrite(s->bytes, 1, s->size, file) == s->size);
         assert_int_equal(fclose(file), 0);
     }
 }
