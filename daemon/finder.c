@@ -159,6 +159,15 @@ static fn_status choose(struct desk *desk, const struct fn_picture *picture,
     return FN_OK;
 }
 
+/* Take the first `skip` out of desk->kept. */
+static fn_status pass_over(struct desk *desk, int skip, int *n, struct fn_error *err) {
+    if (skip >= *n)
+        return fn_fail(err, FN_FACE_NOT_FOUND, "face %d counted from 0: there are %d", skip, *n);
+    *n -= skip;
+    memmove(desk->kept, desk->kept + skip, (size_t)*n * sizeof desk->kept[0]);
+    return FN_OK;
+}
+
 static fn_status make_room(struct fn_found *found, int n, struct fn_error *err) {
     found->faces = calloc((size_t)n, sizeof *found->faces);
     found->crops = malloc((size_t)n * FN_CROP_SIZE);
@@ -186,6 +195,7 @@ static fn_status search(struct fn_finder *finder, struct desk *desk,
     found->rejected = found->found - n;
     if (status == FN_OK && options->chosen && n > 0)
         status = choose(desk, picture, options->choice, &n, err);
+    if (status == FN_OK && options->skip && n > 0) status = pass_over(desk, options->skip, &n, err);
     if (n > options->max_faces) n = options->max_faces;
     if (status == FN_OK && n > 0) status = make_room(found, n, err);
     for (int i = 0; status == FN_OK && i < n; i++)

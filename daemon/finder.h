@@ -26,6 +26,7 @@ struct fn_find_options {
     bool is_crop;               /* do not look: the picture is the crop */
     bool chosen;                /* only the face that `choice` chooses */
     enum fn_face_choice choice; /* when chosen */
+    int skip;                   /* faces to pass over, largest first */
     int max_faces;              /* 1...FN_DETECT_MAX_FACES */
     double min_face;            /* pixels; 0: the detector's default */
     unsigned reject;            /* set of enum fn_reject */
@@ -61,8 +62,8 @@ const char *fn_finder_kernels(const struct fn_finder *finder);
 /* Contract of what fn_finder_find() cuts; static. */
 const char *fn_finder_crop(const struct fn_finder *finder, bool looked);
 
-/* Find, choose, cut. No face is FN_OK and n = 0. FN_SEVERAL_FACES by FN_FACE_ONLY; FN_BAD_OPTION.
- */
+/* Find, choose, cut. No face is FN_OK and n = 0. FN_SEVERAL_FACES by FN_FACE_ONLY; FN_BAD_OPTION;
+ * FN_FACE_NOT_FOUND when there are faces, but all are passed over. */
 FN_MUST fn_status fn_finder_find(struct fn_finder *finder, const struct fn_picture *picture,
                                  const struct fn_find_options *options, struct fn_found *ret_found,
                                  struct fn_error *err);

@@ -30,7 +30,8 @@ static const struct fn_body_rules batch_rules = {
 static const struct fn_body_rules detect_rules = {one, 3, .takes_raw = true, .options = LOOKING};
 static const struct fn_body_rules crop_rules = {one, 3, .takes_raw = true,
                                                 .options = FN_OPTION_ALIGN | FN_OPTION_FACE |
-                                                           FN_OPTION_MIN_FACE | FN_OPTION_REJECT};
+                                                           FN_OPTION_MIN_FACE | FN_OPTION_REJECT |
+                                                           FN_OPTION_INDEX};
 
 static fn_status read_one(struct fn_call *call, const struct fn_body_rules *rules,
                           struct fn_error *err) {

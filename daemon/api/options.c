@@ -43,6 +43,10 @@ static fn_status set_max_faces(struct fn_options *options, const char *value,
     return parse_count("max_faces", value, 1, options->most_faces, &options->max_faces, err);
 }
 
+static fn_status set_index(struct fn_options *options, const char *value, struct fn_error *err) {
+    return parse_count("index", value, 0, options->most_faces - 1, &options->index, err);
+}
+
 static fn_status set_min_face(struct fn_options *options, const char *value, struct fn_error *err) {
     return parse_count("min_face", value, FN_DETECT_LEAST_FACE, FN_DETECT_MOST_FACE,
                        &options->min_face, err);
@@ -98,6 +102,7 @@ static const struct entry {
     {"encoding", FN_OPTION_ENCODING, set_encoding},
     {"far", FN_OPTION_FAR, set_far},
     {"reject", FN_OPTION_REJECT, set_reject},
+    {"index", FN_OPTION_INDEX, set_index},
 };
 
 static const struct entry *find(const struct fn_options *options, const char *name, size_t size) {
@@ -206,7 +211,7 @@ fn_status fn_options_set_query(struct fn_options *options, const char *query,
 }
 
 fn_status fn_options_check(const struct fn_options *options, struct fn_error *err) {
-    unsigned looking = FN_OPTION_FACE | FN_OPTION_MIN_FACE | FN_OPTION_REJECT;
+    unsigned looking = FN_OPTION_FACE | FN_OPTION_MIN_FACE | FN_OPTION_REJECT | FN_OPTION_INDEX;
     unsigned wanted = options->given & looking;
     if (!wanted || (options->looks && !(options->given & FN_OPTION_ALIGN))) return FN_OK;
     const struct entry *entry = entries;
@@ -225,6 +230,7 @@ struct fn_find_options fn_options_find(const struct fn_options *options) {
         .is_crop = !options->looks || options->given & FN_OPTION_ALIGN,
         .chosen = options->given & FN_OPTION_FACE,
         .choice = options->face,
+        .skip = options->given & FN_OPTION_INDEX ? options->index : 0,
         .max_faces =
             options->given & FN_OPTION_MAX_FACES ? options->max_faces : options->most_faces,
         .min_face = options->given & FN_OPTION_MIN_FACE ? options->min_face : 0,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * options.h -- align, face, max_faces, min_face, encoding, far, reject: the same whether they come
- * as query parameters, multipart text parts or JSON members.
+ * options.h -- align, face, max_faces, min_face, encoding, far, reject, index: the same whether
+ * they come as query parameters, multipart text parts or JSON members.
  *
  * A model that cannot look for faces takes every picture as the crop, and with align=none any model
  * does: what asks to find, choose or judge a face is then refused rather than ignored. */
@@ -23,6 +23,7 @@ enum fn_option {
     FN_OPTION_ENCODING = 16,
     FN_OPTION_FAR = 32,
     FN_OPTION_REJECT = 64,
+    FN_OPTION_INDEX = 128,
 };
 
 enum fn_encoding { FN_ENCODING_FLOAT, FN_ENCODING_BASE64 };
@@ -30,7 +31,7 @@ enum fn_encoding { FN_ENCODING_FLOAT, FN_ENCODING_BASE64 };
 struct fn_options {
     /* The caller's. */
     unsigned allowed; /* set of enum fn_option: what the route takes */
-    int most_faces;   /* limit of max_faces, and what it is when not given */
+    int most_faces;   /* limit of max_faces and index, and what max_faces is when not given */
     bool looks;       /* whether the model looks for faces */
 
     unsigned given; /* set of enum fn_option */
@@ -38,6 +39,7 @@ struct fn_options {
     enum fn_face_choice face; /* when given */
     int min_face;             /* when given */
     unsigned reject;          /* set of enum fn_reject */
+    int index;                /* of the faces, from 0; when given */
     enum fn_encoding encoding;
     double far; /* when given */
 };

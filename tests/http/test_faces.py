@@ -123,6 +123,18 @@ def test_every_face_is_embedded_as_its_crop_alone_is(eyes, six):
     assert whole.headers["x-facenetd-crop"] == "whole-160"
 
 
+def test_every_face_of_detect_can_be_cut_by_its_index(eyes, six):
+    listed = faces(eyes, six, "/embed")["faces"]
+    for index, face in enumerate(listed):
+        crop = eyes.post("/crop", files={"img": six}, params={"index": index})
+        again = faces(eyes, crop.content, "/embed", align="none")["faces"][0]
+        assert again["embedding"] == face["embedding"]
+    beyond = eyes.post("/crop", files={"img": six}, params={"index": len(listed)})
+    assert "there are 6" in assert_problem(beyond, 422, "face_not_found")["detail"]
+    reject = {"index": 1, "reject": "small", "face": "largest"}
+    assert_problem(eyes.post("/crop", files={"img": six}, params=reject), 422, "face_not_found")
+
+
 def test_options_bound_choose_and_reject(eyes, six, one):
     everyone = faces(eyes, six)["faces"]
     few = faces(eyes, six, max_faces=2)
@@ -154,6 +166,9 @@ def test_options_bound_choose_and_reject(eyes, six, one):
         ("/detect", "align=none", "unknown_option"),
         ("/detect", "encoding=base64", "unknown_option"),
         ("/crop", "max_faces=2", "unknown_option"),
+        ("/crop", "index=-1", "bad_option"),
+        ("/crop", "index=0&align=none", "bad_option"),
+        ("/embed", "index=0", "unknown_option"),
         ("/embed", "far=0.001", "unknown_option"),
         ("/embed", "min_face=11", "bad_option"),
         ("/embed", "min_face=65536", "bad_option"),

@@ -11,7 +11,7 @@
 static struct fn_options fresh(void) {
     return (struct fn_options){.allowed = FN_OPTION_ALIGN | FN_OPTION_FACE | FN_OPTION_MAX_FACES |
                                           FN_OPTION_MIN_FACE | FN_OPTION_ENCODING | FN_OPTION_FAR |
-                                          FN_OPTION_REJECT,
+                                          FN_OPTION_REJECT | FN_OPTION_INDEX,
                                .most_faces = 32,
                                .looks = true};
 }
@@ -79,8 +79,8 @@ static fn_status check(bool looks, const char *text) {
 
 static void what_needs_a_detector_is_refused_without(void **state) {
     (void)state;
-    static const char *const looking[] = {"face=only", "min_face=40", "reject=dark"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const looking[] = {"face=only", "min_face=40", "reject=dark", "index=0"};
+    for (size_t i = 0; i < 4; i++) {
         char text[64];
         assert_int_equal(check(true, looking[i]), FN_OK);
         assert_int_equal(check(false, looking[i]), FN_BAD_OPTION);
@@ -105,6 +105,19 @@ static void faces_are_chosen_and_rejected_by_words(void **state) {
     options = fresh();
     assert_int_equal(query(&options, "reject=small,blurred,dark,bright,tilted,unsure"), FN_OK);
     assert_int_equal(options.reject, 63);
+}
+
+static void an_index_passes_over_the_faces_before_it(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"index=-1", "index=32", "index=", "index=first"};
+    struct fn_options options = fresh();
+    assert_int_equal(fn_options_find(&options).skip, 0);
+    assert_int_equal(query(&options, "index=31"), FN_OK);
+    assert_int_equal(fn_options_find(&options).skip, 31);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        options = fresh();
+        assert_int_equal(query(&options, wrong[i]), FN_BAD_OPTION);
+    }
 }
 
 static void no_options_ask_for_all_faces_there_are(void **state) {
@@ -201,6 +214,7 @@ int main(void) {
         cmocka_unit_test(an_option_is_given_once_whichever_way),
         cmocka_unit_test(what_needs_a_detector_is_refused_without),
         cmocka_unit_test(faces_are_chosen_and_rejected_by_words),
+        cmocka_unit_test(an_index_passes_over_the_faces_before_it),
         cmocka_unit_test(no_options_ask_for_all_faces_there_are),
         cmocka_unit_test(options_of_other_routes_are_unknown),
         cmocka_unit_test(numbers_are_checked),
