@@ -42,17 +42,15 @@ step 'trainer' run_make train-check
 step 'build with address and undefined sanitizers' \
     run_make -j"$jobs" SAN=address,undefined all unit-build
 step 'unit tests, address and undefined sanitizers' run_make SAN=address,undefined unit
-step 'HTTP tests, address and undefined sanitizers' \
-    run_make SAN=address,undefined pytest T=tests/http
-step 'client tests, address and undefined sanitizers' run_make SAN=address,undefined pytest \
-    T='tests/client --ignore=tests/client/test_python_package.py'
+step 'HTTP and client tests, address and undefined sanitizers' \
+    run_make SAN=address,undefined pytest \
+    T='tests/http tests/client --ignore=tests/client/test_python_package.py'
 step 'fuzz corpora and mutations, address and undefined sanitizers' \
     run_make SAN=address,undefined fuzz-check
 step 'build with thread sanitizer' run_make -j"$jobs" SAN=thread all
 step 'unit tests with threads, thread sanitizer' run_make -j"$jobs" SAN=thread unit-threads
-step 'HTTP tests, thread sanitizer' run_make SAN=thread pytest T=tests/http
-step 'client tests, thread sanitizer' run_make SAN=thread pytest \
-    T='tests/client/test_c_library.py tests/client/test_command_dir.py'
+step 'HTTP and client tests, thread sanitizer' run_make SAN=thread pytest \
+    T='tests/http tests/client/test_c_library.py tests/client/test_command_dir.py'
 
 printf '\n=== all passed in %d s\n' "$SECONDS"
 printf '%s\n' "${times[@]}"

@@ -4,27 +4,10 @@
 FACENETD_BUILD names the directory of the programs, as there.
 """
 
-import importlib.util
-import pathlib
-import sys
-
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from tests.http import conftest as tools
 
-
-def load_daemon_tools():
-    """tests/http/conftest.py under a name of its own: `conftest` is taken, by this file."""
-    path = ROOT / "tests/http/conftest.py"
-    sys.path.append(str(path.parent))  # for what it imports from beside it
-    spec = importlib.util.spec_from_file_location("daemon_tools", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["daemon_tools"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tools = sys.modules.get("daemon_tools") or load_daemon_tools()
 daemon, model, start = tools.daemon, tools.model, tools.start  # fixtures
 
 

@@ -11,7 +11,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from daemon_tools import BUILD, ROOT, embed
+
+from tests.http.conftest import BUILD, ROOT, embed
+from tests.targets import make
 
 EXAMPLES = sorted((ROOT / "clients/c/examples").glob("*.c"))
 plain = pytest.mark.skipif(
@@ -36,7 +38,7 @@ def run(*command, status=0, **kwargs):
 def prefix(tmp_path_factory):
     """`make install-client` into a folder of its own."""
     folder = tmp_path_factory.mktemp("prefix")
-    run("make", "-s", "install-client", f"PREFIX={folder}", cwd=ROOT)
+    make("install-client", f"PREFIX={folder}")
     return folder
 
 
@@ -117,7 +119,7 @@ def test_the_shared_library_shows_what_the_header_declares(prefix):
 def test_the_interface_is_the_one_that_programs_were_built_with():
     if platform.machine() != "x86_64" or not shutil.which("abidiff"):
         pytest.skip("the accepted interface is that of x86-64, and abidiff compares it")
-    run("make", "-s", "abi-check", cwd=ROOT)
+    make("abi-check")
 
 
 @plain
@@ -197,7 +199,7 @@ def test_many_threads_share_one_client_on_a_socket(start, faces, tmp_path):
 def test_manual_pages_are_well_formed():
     if not shutil.which("mandoc"):
         pytest.skip("no mandoc")
-    run("make", "-s", "man", cwd=ROOT)
+    make("man")
     pages = [*ROOT.glob("docs/man/*"), *ROOT.glob("clients/*/man/*"), *BUILD.glob("man/*")]
     names = {page.name for page in pages}
     assert {"facenet.1", "facenet_client.3", "facenetd.8"} < names
@@ -213,7 +215,7 @@ def test_manual_pages_are_well_formed():
 @plain
 def test_generated_pages_know_every_key_and_command():
     """What was said once, in docs/configuration.md and by the program, has arrived."""
-    run("make", "-s", "man", cwd=ROOT)
+    make("man")
     conf = run("mandoc", "-T", "ascii", BUILD / "man/facenetd.conf.5")
     conf = re.sub(r".\x08", "", conf)
     table = (ROOT / "docs/configuration.md").read_text().split("| flag |")[0]

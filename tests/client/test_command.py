@@ -15,9 +15,10 @@ import time
 import httpx
 import numpy as np
 import pytest
-import stub
-from daemon_tools import BUILD, REPORT, ROOT, embed, make_image
-from stub import Stub, answer, cut, distance, problem
+
+from tests.client import stub
+from tests.client.stub import Stub, answer, cut, distance, problem
+from tests.http.conftest import BUILD, REPORT, ROOT, embed, make_image
 
 FACENET = BUILD / "facenet"
 COMMANDS = ["embed", "distance", "detect", "dir", "model"]

@@ -12,10 +12,11 @@ import time
 
 import numpy as np
 import pytest
-import stub
-from daemon_tools import make_image
-from stub import Stub, answer, problem
-from test_command import FACENET, NO_PROXY, facenet
+
+from tests.client import stub
+from tests.client.stub import Stub, answer, problem
+from tests.client.test_command import FACENET, NO_PROXY, facenet
+from tests.http.conftest import make_image
 
 MODEL = {**stub.FACES, "embedding_size": 2}
 ODD_NAMES = ["comma, name.jpg", 'quote".jpg', "line\nend.jpg", "ärger.png", "no extension"]

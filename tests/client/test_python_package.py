@@ -13,8 +13,9 @@ import sys
 import zipfile
 
 import pytest
-from daemon_tools import BUILD, ROOT
 from PIL import Image
+
+from tests.http.conftest import BUILD, ROOT
 
 PACKAGE = ROOT / "clients/python"
 LFW = ROOT / "../shared/data/lfw-fold1"

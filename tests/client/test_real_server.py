@@ -9,8 +9,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from daemon_tools import BIN, BUILD, ROOT
-from test_command import facenet
+
+from tests.client.test_command import facenet
+from tests.http.conftest import BIN, BUILD, ROOT
 
 DATA = ROOT.parent / "shared" / "data"
 SIX = DATA / "photos" / "multiface.jpg"

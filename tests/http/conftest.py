@@ -20,8 +20,9 @@ import time
 import httpx
 import numpy as np
 import pytest
-from documented import HOOKS
 from PIL import Image
+
+from tests.http.documented import HOOKS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("FACENETD_BUILD", "build")).resolve()

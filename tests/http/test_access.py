@@ -7,7 +7,8 @@ import time
 
 import httpx
 import pytest
-from conftest import BIN, assert_problem, embed, exchange, refuse
+
+from tests.http.conftest import BIN, assert_problem, embed, exchange, refuse
 
 PAGE = "https://app.example"
 

@@ -10,7 +10,8 @@ import time
 
 import httpx
 import pytest
-from conftest import BIN, REPORT
+
+from tests.http.conftest import BIN, REPORT
 
 # What systemd does between fork and exec, for descriptors that Python has passed on already.
 HAND_OVER = """

@@ -8,7 +8,8 @@ import zlib
 
 import httpx
 import pytest
-from conftest import assert_problem, embed, encode, make_image
+
+from tests.http.conftest import assert_problem, embed, encode, make_image
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import assert_problem, embed
+
+from tests.http.conftest import assert_problem, embed
 
 
 @pytest.fixture(scope="module")

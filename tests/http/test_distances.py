@@ -6,7 +6,8 @@ import base64
 import httpx
 import numpy as np
 import pytest
-from conftest import assert_problem
+
+from tests.http.conftest import assert_problem
 
 
 def unit(n, seed):

@@ -12,8 +12,9 @@ import subprocess
 import httpx
 import numpy as np
 import pytest
-from conftest import assert_problem, embed, encode, make_image
 from PIL import Image
+
+from tests.http.conftest import assert_problem, embed, encode, make_image
 
 
 def b64(data):

@@ -12,9 +12,10 @@ import subprocess
 import httpx
 import numpy as np
 import pytest
-from conftest import BUILD, REPORT, ROOT, Daemon, assert_problem, encode
-from documented import HOOKS
 from PIL import Image, ImageFilter
+
+from tests.http.conftest import BUILD, REPORT, ROOT, Daemon, assert_problem, encode
+from tests.http.documented import HOOKS
 
 DATA = ROOT.parent / "shared" / "data"
 WEIGHTS = DATA / "mtcnn-npy"

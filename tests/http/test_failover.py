@@ -10,8 +10,9 @@ import time
 
 import httpx
 import pytest
-from conftest import BUILD, assert_problem, embed
-from test_faults import Plan
+
+from tests.http.conftest import BUILD, assert_problem, embed
+from tests.http.test_faults import Plan
 
 pytestmark = pytest.mark.skipif("san-" in str(BUILD), reason="the stand-in is not instrumented")
 

@@ -10,7 +10,8 @@ import time
 
 import httpx
 import pytest
-from conftest import BIN, BUILD, embed
+
+from tests.http.conftest import BIN, BUILD, embed
 
 PROOF = os.environ.get("FACENETD_PROOF", "check")
 pytestmark = pytest.mark.skipif("san-" in str(BUILD), reason="sanitizers bring their own malloc")

@@ -7,7 +7,8 @@ not made for.
 
 import httpx
 import pytest
-from conftest import BUILD, ROOT, Daemon, embed
+
+from tests.http.conftest import BUILD, ROOT, Daemon, embed
 
 VENDORS = ROOT / "build" / "fpga-emulator" / "vendors"
 TRIES = 3  # the emulator now and then hangs in a program's first batch (docs/fpga.md)

@@ -12,7 +12,8 @@ import time
 
 import httpx
 import pytest
-from conftest import BUILD, REPORT, ROOT, Daemon, encode, make_image, receive
+
+from tests.http.conftest import BUILD, REPORT, ROOT, Daemon, encode, make_image, receive
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed"),

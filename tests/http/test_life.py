@@ -12,8 +12,9 @@ import time
 
 import httpx
 import pytest
-from conftest import BIN, Daemon, assert_problem, embed, encode, make_image, refuse
 from PIL import Image
+
+from tests.http.conftest import BIN, Daemon, assert_problem, embed, encode, make_image, refuse
 
 HEADERS = {"Host": "localhost"}
 

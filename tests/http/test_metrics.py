@@ -5,7 +5,8 @@ import re
 import time
 
 import httpx
-from conftest import ROOT, embed, exchange
+
+from tests.http.conftest import ROOT, embed, exchange
 
 SAMPLE = re.compile(r'^([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)*)\})? (\S+)$')
 

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from documented import DOCUMENT, ROOT
+from tests.http.documented import DOCUMENT, ROOT
 
 # A deadline of a millisecond is a legal wish, and 504 its answer.
 SETTINGS = """

@@ -7,7 +7,8 @@ import time
 
 import httpx
 import pytest
-from conftest import assert_problem, embed, exchange, receive
+
+from tests.http.conftest import assert_problem, embed, exchange, receive
 
 HOST = b"Host: localhost\r\n"
 

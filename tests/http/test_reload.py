@@ -12,7 +12,8 @@ import time
 
 import httpx
 import pytest
-from conftest import BIN, BUILD, assert_problem, embed, refuse
+
+from tests.http.conftest import BIN, BUILD, assert_problem, embed, refuse
 
 
 @pytest.fixture(scope="session")

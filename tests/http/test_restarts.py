@@ -6,8 +6,9 @@ import threading
 
 import httpx
 import pytest
-from conftest import BUILD, embed
-from test_activation import Manager, end, listen
+
+from tests.http.conftest import BUILD, embed
+from tests.http.test_activation import Manager, end, listen
 
 
 class Clients:

@@ -10,7 +10,8 @@ import time
 
 import httpx
 import pytest
-from conftest import embed, exchange, refuse
+
+from tests.http.conftest import embed, exchange, refuse
 
 
 def make_certificate(directory, name):

@@ -8,7 +8,8 @@ import subprocess
 
 import httpx
 import pytest
-from conftest import BUILD, REPORT, ROOT, Daemon, assert_problem
+
+from tests.http.conftest import BUILD, REPORT, ROOT, Daemon, assert_problem
 
 DATA = ROOT.parent / "shared" / "data"
 WEIGHTS = DATA / "mtcnn-npy"

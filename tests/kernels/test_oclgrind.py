@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from tests.targets import make
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("FACENETD_BUILD", "build")).resolve()
 
@@ -16,7 +18,7 @@ BUILD = (ROOT / os.environ.get("FACENETD_BUILD", "build")).resolve()
 @pytest.mark.skipif("san-" in str(BUILD), reason="a sanitizer build")
 def test_small_layers_of_every_kind_touch_only_what_is_theirs(tmp_path):
     log = tmp_path / "oclgrind.log"
-    subprocess.run(["make", "-s", "build/tests/test_oclgrind"], cwd=ROOT, check=True)
+    make("build/tests/test_oclgrind")
     # Without optimisation, as oclgrind does not know every instruction that it leads to.
     command = ["oclgrind", "--build-options", "-cl-opt-disable", "--data-races", "--check-api"]
     run = subprocess.run(

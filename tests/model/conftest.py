@@ -4,14 +4,12 @@
 import os
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import slim
+from tests.model import slim
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = (ROOT / os.environ.get("FACENETD_BUILD", "build")).resolve() / "facenet-model"

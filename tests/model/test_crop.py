@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from PIL import Image
+
+from tests.model.conftest import ROOT
 
 DATA = ROOT.parent / "shared" / "data"
 

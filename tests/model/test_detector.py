@@ -11,7 +11,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import TOOL
+
+from tests.model.conftest import TOOL
 
 # Name of the .npy, axes [x, y, in, out] or [rows, out], and the name in a state dict.
 LAYERS = {

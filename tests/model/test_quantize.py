@@ -11,8 +11,9 @@ import time
 
 import numpy as np
 import pytest
-import slim
-from conftest import ROOT, TOOL, picture
+
+from tests.model import slim
+from tests.model.conftest import ROOT, TOOL, picture
 
 DATA = ROOT.parent / "shared" / "data"
 

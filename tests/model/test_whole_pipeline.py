@@ -10,8 +10,9 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from PIL import Image
+
+from tests.model.conftest import ROOT
 
 DATA = ROOT.parent / "shared" / "data"
 WEIGHTS = DATA / "mtcnn-npy"

@@ -13,6 +13,8 @@ import subprocess
 
 import pytest
 
+from tests.targets import make
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "tests/data/pictures/444.jpg"
 TOOLS = ("debootstrap", "systemd-nspawn", "dpkg-buildpackage", "dh")
@@ -88,7 +90,7 @@ def run(*command, **kwargs):
 
 @pytest.fixture(scope="module")
 def packages():
-    return [ROOT / name for name in run("make", "-s", "-C", ROOT, "deb").split()]
+    return [ROOT / name for name in make("deb").split()]
 
 
 @pytest.fixture(scope="module")

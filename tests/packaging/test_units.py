@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from tests.targets import make
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 needs_systemd = pytest.mark.skipif(
     not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed"
@@ -15,8 +17,7 @@ needs_systemd = pytest.mark.skipif(
 
 
 def install(tree, *variables):
-    command = ["make", "--no-print-directory", "install", f"DESTDIR={tree}", *variables]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    make("install", f"DESTDIR={tree}", *variables)
     return tree
 
 

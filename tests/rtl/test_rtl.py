@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from tests.targets import make
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = os.environ.get("FACENETD_BUILD", "build")
 RTL = ROOT / "kernels" / "rtl"
@@ -38,7 +40,7 @@ def run(*command):
 
 @pytest.fixture(scope="module")
 def simulations():
-    run("make", "rtl")
+    make("rtl")
     return ROOT / BUILD / "rtl"
 
 

@@ -8,19 +8,16 @@ random pictures, so that every test runs everywhere.
 import os
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from model.train import pictures, teacher
+from tests.model import slim
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "model")]
-import slim  # noqa: E402
-
-from model.train import pictures, teacher  # noqa: E402
-
 TOOL = (ROOT / os.environ.get("FACENETD_BUILD", "build")).resolve() / "facenet-model"
 DATA = ROOT.parent / "shared" / "data"
 

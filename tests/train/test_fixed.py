@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import DATA, tool
 from safetensors import safe_open
 
 from model.train import fixed, network
+from tests.train.conftest import DATA, tool
 
 MASK = 2**64 - 1
 THIN = DATA / "thin" / "thin-512.safetensors"

@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 import torch
-from conftest import smooth_picture
 
 from model.train import augment, pairs, pictures, teacher
+from tests.train.conftest import smooth_picture
 
 
 @pytest.mark.parametrize(

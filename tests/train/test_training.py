@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import DATA, ROOT, tool
 from safetensors.numpy import load_file
 
 from model.train import curves, fit, network, pictures, teacher
+from tests.train.conftest import DATA, ROOT, tool
 
 CPU = torch.device("cpu")
 CALIBRATION = DATA / "calibration"

@@ -3,7 +3,6 @@
 those of the other tests. Every test that takes `connect` runs twice: Client, and AsyncClient."""
 
 import asyncio
-import importlib.util
 import inspect
 import pathlib
 import sys
@@ -13,19 +12,9 @@ import pytest
 import facenetd
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.append(str(ROOT))  # the daemon's own tests are a package
+from tests.http import conftest as tools  # noqa: E402
 
-
-def load(name, path):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, ROOT / path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-sys.path.append(str(ROOT / "tests/http"))  # for what the conftest there imports from beside it
-tools = load("daemon_tools", "tests/http/conftest.py")
-stub = load("stub", "tests/client/stub.py")
 daemon, model, start = tools.daemon, tools.model, tools.start  # fixtures
 
 

@@ -11,8 +11,8 @@ import subprocess
 import httpx
 import numpy as np
 import pytest
-from daemon_tools import BUILD, ROOT, embed, encode, make_image
 from PIL import Image
+from tests.http.conftest import BUILD, ROOT, embed, encode, make_image
 
 import facenetd
 

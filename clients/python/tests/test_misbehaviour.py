@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 import pytest
-import stub
-from stub import Stub, answer, cut, distance, problem
+from tests.client import stub
+from tests.client.stub import Stub, answer, cut, distance, problem
 
 import facenetd
 from facenetd import _calls
