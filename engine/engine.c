@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * engine.c -- everything a back end does not do: choosing one, preprocessing, the head's floating
- * point, the self-test. One engine serves one thread at a time; the model is shared freely. */
+ * point, the self-test. One engine serves one thread at a time; the model is shared freely. Batches
+ * in flight stand in a ring of slots. */
 #include "engine/engine.h"
 
 #include <stdlib.h>
@@ -21,10 +22,12 @@ struct fn_engine {
     const struct fn_model *model; /* borrowed */
     int max_batch;
     bool keep_tensors;
-    int last_n;            /* pictures of the last run */
-    size_t input_size;     /* bytes of tensor 0 for one picture */
-    int8_t *input;         /* owned: [max_batch][input_size] */
-    int32_t *accumulators; /* owned: [max_batch][embedding_size] */
+    int last_n;              /* pictures of the last run */
+    int first, n_flying;     /* the slot of the oldest batch in flight, and how many there are */
+    int sizes[FN_MAX_SLOTS]; /* pictures of the batch in each slot */
+    size_t input_size;       /* bytes of tensor 0 for one picture */
+    int8_t *input;           /* owned: [max_batch][input_size] */
+    int32_t *accumulators;   /* owned: [max_batch][embedding_size] */
 };
 
 FN_DEFINE_CLEANUP(struct fn_engine *, fn_engine_close)
@@ -37,6 +40,10 @@ fn_status fn_engine_open(const struct fn_model *model, const struct fn_engine_op
     if (chosen.max_batch < 1 || chosen.max_batch > FN_MAX_BATCH)
         return fn_fail(err, FN_USAGE, "max_batch is %d, expected 1...%d", chosen.max_batch,
                        FN_MAX_BATCH);
+    /* Tensors and times are those of the one batch that runs. */
+    if (chosen.slots == 0 || chosen.keep_tensors || chosen.profile) chosen.slots = 1;
+    if (chosen.slots < 1 || chosen.slots > FN_MAX_SLOTS)
+        return fn_fail(err, FN_USAGE, "slots is %d, expected 1...%d", chosen.slots, FN_MAX_SLOTS);
     FN_CLEANUP(fn_engine_close) struct fn_engine *engine = calloc(1, sizeof *engine);
     if (!engine) return fn_fail(err, FN_NO_MEMORY, "no memory for an engine");
     engine->backend =
@@ -70,17 +77,46 @@ static fn_status check_batch(const struct fn_engine *engine, int n, struct fn_er
     return fn_fail(err, FN_USAGE, "a batch of %d pictures, expected 1...%d", n, engine->max_batch);
 }
 
-fn_status fn_engine_run_tensors(struct fn_engine *engine, const int8_t *input, int n,
-                                int32_t *ret_accumulators, struct fn_error *err) {
-    fn_status status = check_batch(engine, n, err);
-    if (status == FN_OK)
-        status = engine->backend->run(engine->state, input, n, ret_accumulators, err);
+int fn_engine_slots(const struct fn_engine *engine) {
+    return engine->backend->slots(engine->state);
+}
+
+static fn_status submit_tensors(struct fn_engine *engine, const int8_t *input, int n,
+                                struct fn_error *err) {
+    int slots = fn_engine_slots(engine);
+    if (engine->n_flying >= slots)
+        return fn_fail(err, FN_USAGE, "%d batches are in flight, expected fewer than %d",
+                       engine->n_flying, slots);
+    int slot = (engine->first + engine->n_flying) % slots;
+    fn_status status = engine->backend->submit(engine->state, slot, input, n, err);
+    if (status != FN_OK) return status;
+    engine->sizes[slot] = n;
+    engine->n_flying++;
+    return FN_OK;
+}
+
+static fn_status collect_tensors(struct fn_engine *engine, int32_t *ret_accumulators,
+                                 struct fn_error *err) {
+    if (engine->n_flying == 0) return fn_fail(err, FN_USAGE, "no batch is in flight");
+    int slot = engine->first, n = engine->sizes[slot];
+    fn_status status = engine->backend->collect(engine->state, slot, n, ret_accumulators, err);
+    engine->first = (slot + 1) % fn_engine_slots(engine);
+    engine->n_flying--;
     engine->last_n = status == FN_OK ? n : 0;
     return status;
 }
 
-fn_status fn_engine_run(struct fn_engine *engine, const uint8_t *crops, int n,
-                        float *ret_embeddings, int32_t *ret_accumulators, struct fn_error *err) {
+fn_status fn_engine_run_tensors(struct fn_engine *engine, const int8_t *input, int n,
+                                int32_t *ret_accumulators, struct fn_error *err) {
+    fn_status status = check_batch(engine, n, err);
+    if (status == FN_OK && engine->n_flying > 0)
+        status = fn_fail(err, FN_USAGE, "a batch is in flight, expected none");
+    if (status == FN_OK) status = submit_tensors(engine, input, n, err);
+    return status == FN_OK ? collect_tensors(engine, ret_accumulators, err) : status;
+}
+
+fn_status fn_engine_submit(struct fn_engine *engine, const uint8_t *crops, int n,
+                           struct fn_error *err) {
     fn_status status = check_batch(engine, n, err);
     if (status != FN_OK) return status;
     if (engine->input_size != FN_CROP_SIZE)
@@ -89,14 +125,33 @@ fn_status fn_engine_run(struct fn_engine *engine, const uint8_t *crops, int n,
     for (size_t i = 0; i < (size_t)n; i++)
         fn_preprocess(engine->model->preprocessing, crops + i * FN_CROP_SIZE, FN_CROP_SIZE,
                       engine->input + i * FN_CROP_SIZE);
-    status = fn_engine_run_tensors(engine, engine->input, n, engine->accumulators, err);
+    return submit_tensors(engine, engine->input, n, err);
+}
+
+fn_status fn_engine_collect(struct fn_engine *engine, float *ret_embeddings,
+                            int32_t *ret_accumulators, struct fn_error *err) {
     size_t size = (size_t)engine->model->network.embedding_size;
-    for (size_t i = 0; i < (size_t)n && status == FN_OK; i++)
-        status = fn_head_embed(engine->model, engine->accumulators + i * size,
-                               ret_embeddings + i * size, err);
-    if (status == FN_OK && ret_accumulators)
-        memcpy(ret_accumulators, engine->accumulators, (size_t)n * size * sizeof(int32_t));
+    fn_status status = collect_tensors(engine, engine->accumulators, err);
+    if (status != FN_OK) return status;
+    for (size_t i = 0; i < (size_t)engine->last_n; i++) {
+        fn_status own = fn_head_embed(engine->model, engine->accumulators + i * size,
+                                      ret_embeddings + i * size, err);
+        if (own == FN_OK) continue;
+        memset(ret_embeddings + i * size, 0, size * sizeof *ret_embeddings);
+        status = own;
+    }
+    if (ret_accumulators)
+        memcpy(ret_accumulators, engine->accumulators,
+               (size_t)engine->last_n * size * sizeof(int32_t));
     return status;
+}
+
+fn_status fn_engine_run(struct fn_engine *engine, const uint8_t *crops, int n,
+                        float *ret_embeddings, int32_t *ret_accumulators, struct fn_error *err) {
+    if (engine->n_flying > 0) return fn_fail(err, FN_USAGE, "a batch is in flight, expected none");
+    fn_status status = fn_engine_submit(engine, crops, n, err);
+    return status == FN_OK ? fn_engine_collect(engine, ret_embeddings, ret_accumulators, err)
+                           : status;
 }
 
 fn_status fn_engine_read_tensor(struct fn_engine *engine, int tensor, int picture,

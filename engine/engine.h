@@ -12,6 +12,7 @@
 #include "engine/status.h"
 
 #define FN_MAX_BATCH 32
+#define FN_MAX_SLOTS 2 /* batches in flight on one device */
 
 struct fn_engine; /* opaque */
 
@@ -26,8 +27,9 @@ struct fn_engine_options {
     const char *program;       /* NULL, or a file with the device's program (.aocx, .xclbin) */
     int device_timeout_ms;     /* a batch that takes longer on an FPGA has failed; 0 means 60000 */
     int max_batch;             /* 1...FN_MAX_BATCH pictures; 0 means 16 */
-    bool keep_tensors;         /* every tensor keeps its own buffer, for fn_engine_read_tensor() */
-    bool profile;              /* measure each layer, for fn_engine_profile(); runs become slower */
+    int slots;         /* batches in flight, 1...FN_MAX_SLOTS; 0, keep_tensors, profile: 1 */
+    bool keep_tensors; /* every tensor keeps its own buffer, for fn_engine_read_tensor() */
+    bool profile;      /* measure each layer, for fn_engine_profile(); runs become slower */
 };
 
 /* What runs, for answers, metrics and logs. Strings borrowed from the engine. */
@@ -49,11 +51,23 @@ FN_MUST fn_status fn_engine_open(const struct fn_model *model,
 
 /* Embed n pictures, 1 <= n <= max_batch. crops: [n][160][160][3] RGB bytes.
  * ret_embeddings: [n][embedding_size], L2-normalised. ret_accumulators: [n][embedding_size] int32
- * of the Bottleneck, or NULL. One call at a time per engine. FN_NOT_UNIT when a picture's output is
- * all zero, FN_DEVICE_FAILED when the device failed. */
+ * of the Bottleneck, or NULL. One call at a time per engine, and none in flight. FN_NOT_UNIT when a
+ * picture's output is all zero: then its embedding is all zeros, and those of the others stand.
+ * FN_DEVICE_FAILED when the device failed. */
 FN_MUST fn_status fn_engine_run(struct fn_engine *engine, const uint8_t *crops, int n,
                                 float *ret_embeddings, int32_t *ret_accumulators,
                                 struct fn_error *err);
+
+/* fn_engine_run() in two calls, so that the device has its next batch before it is done with this
+ * one: submit gives it the pictures (free again on return), collect waits for the batch that was
+ * submitted first. fn_engine_slots() batches may be in flight; one more is FN_USAGE, as is
+ * collecting when there is none. A batch whose collect fails is no longer in flight. The bits are
+ * those of fn_engine_run(). */
+int fn_engine_slots(const struct fn_engine *engine); /* as many as asked for, or fewer */
+FN_MUST fn_status fn_engine_submit(struct fn_engine *engine, const uint8_t *crops, int n,
+                                   struct fn_error *err);
+FN_MUST fn_status fn_engine_collect(struct fn_engine *engine, float *ret_embeddings,
+                                    int32_t *ret_accumulators, struct fn_error *err);
 
 /* The integer part alone: tensor 0 in, accumulators out ([n][embedding_size], or NULL for a network
  * without a head). input: [n][height][width][channels] of tensor 0. */

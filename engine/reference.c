@@ -119,6 +119,7 @@ struct reference {
     const struct fn_model *model;    /* borrowed */
     int n_pictures;                  /* that the tensors hold: 1, or max_batch with keep_tensors */
     int8_t *tensors[FN_MAX_TENSORS]; /* owned: [n_pictures][height][width][channels] */
+    int32_t *accumulators; /* owned: [max_batch][embedding_size], of the batch in flight */
 };
 
 static size_t tensor_size(const struct fn_model *model, int tensor) {
@@ -128,6 +129,7 @@ static size_t tensor_size(const struct fn_model *model, int tensor) {
 static void reference_close(void *state) {
     struct reference *ref = state;
     for (int i = 0; i < FN_MAX_TENSORS; i++) free(ref->tensors[i]);
+    free(ref->accumulators);
     free(ref);
 }
 
@@ -138,36 +140,56 @@ static fn_status reference_open(const struct fn_model *model,
     if (!ref) return fn_fail(err, FN_NO_MEMORY, "no memory for the reference engine");
     ref->model = model;
     ref->n_pictures = options->keep_tensors ? options->max_batch : 1;
-    for (int i = 0; i < model->network.n_tensors; i++) {
+    ref->accumulators =
+        calloc((size_t)options->max_batch,
+               ((size_t)model->network.embedding_size + 1) * sizeof *ref->accumulators);
+    bool complete = ref->accumulators;
+    for (int i = 0; i < model->network.n_tensors && complete; i++) {
         ref->tensors[i] = calloc((size_t)ref->n_pictures, tensor_size(model, i));
-        if (!ref->tensors[i]) {
-            reference_close(ref);
-            return fn_fail(err, FN_NO_MEMORY, "no memory for the reference engine's tensors");
-        }
+        complete = ref->tensors[i];
+    }
+    if (!complete) {
+        reference_close(ref);
+        return fn_fail(err, FN_NO_MEMORY, "no memory for the reference engine's tensors");
     }
     *ret_state = ref;
     return FN_OK;
 }
 
-static fn_status reference_run(void *state, const int8_t *input, int n, int32_t *ret_accumulators,
-                               struct fn_error *err) {
+static int reference_slots(const void *state) {
+    (void)state;
+    return 1;
+}
+
+static fn_status reference_submit(void *state, int slot, const int8_t *input, int n,
+                                  struct fn_error *err) {
+    (void)slot;
     (void)err;
     struct reference *ref = state;
     const struct fn_model *model = ref->model;
     assert(model->network.n_tensors > 0);
     for (int picture = 0; picture < n; picture++) {
         int8_t *tensors[FN_MAX_TENSORS];
-        size_t slot = ref->n_pictures > 1 ? (size_t)picture : 0;
+        size_t kept = ref->n_pictures > 1 ? (size_t)picture : 0;
         for (int i = 0; i < model->network.n_tensors; i++)
-            tensors[i] = ref->tensors[i] + slot * tensor_size(model, i);
+            tensors[i] = ref->tensors[i] + kept * tensor_size(model, i);
         memcpy(tensors[0], input + (size_t)picture * tensor_size(model, 0), tensor_size(model, 0));
         for (int i = 0; i < model->network.n_layers; i++)
             fn_reference_layer(model, i, tensors,
-                               ret_accumulators
-                                   ? ret_accumulators +
-                                         (size_t)picture * (size_t)model->network.embedding_size
-                                   : NULL);
+                               ref->accumulators +
+                                   (size_t)picture * (size_t)model->network.embedding_size);
     }
+    return FN_OK;
+}
+
+static fn_status reference_collect(void *state, int slot, int n, int32_t *ret_accumulators,
+                                   struct fn_error *err) {
+    (void)slot;
+    (void)err;
+    const struct reference *ref = state;
+    if (ret_accumulators)
+        memcpy(ret_accumulators, ref->accumulators,
+               (size_t)n * (size_t)ref->model->network.embedding_size * sizeof *ret_accumulators);
     return FN_OK;
 }
 
@@ -193,7 +215,9 @@ static void reference_describe(const void *state, struct fn_engine_description *
 
 const struct fn_backend fn_backend_reference = {
     .open = reference_open,
-    .run = reference_run,
+    .slots = reference_slots,
+    .submit = reference_submit,
+    .collect = reference_collect,
     .read_tensor = reference_read_tensor,
     .describe = reference_describe,
     .close = reference_close,

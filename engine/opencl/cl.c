@@ -4,6 +4,7 @@
  * cl_tasks.c the only file that knows the OpenCL API. OpenCL 1.2 throughout. */
 #include "engine/opencl/cl.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,6 +196,7 @@ fn_status fn_cl_open(const char *wanted, bool profile, struct fn_cl **ret_cl,
     cl->platform = search.platform;
     cl->device = search.device;
     cl->profile = profile;
+    fn_cl_begin(cl, 0);
     status = read_info(cl, err);
     if (status != FN_OK) return status;
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
@@ -211,9 +213,13 @@ fn_status fn_cl_open(const char *wanted, bool profile, struct fn_cl **ret_cl,
 }
 
 void fn_cl_close(struct fn_cl *cl) {
-    /* What a device that hangs may still use is left to the end of the process. */
-    if (!cl || !fn_cl_release_tasks(cl)) return;
-    if (cl->queue) (void)clFinish(cl->queue);
+    static _Atomic(struct fn_cl *) left_behind; /* held, so that it is not lost but kept */
+    if (!cl) return;
+    if (!fn_cl_is_idle(cl)) {
+        cl->next = atomic_exchange(&left_behind, cl);
+        return;
+    }
+    fn_cl_release_tasks(cl);
     for (int i = 0; i < cl->n_kernels; i++) (void)clReleaseKernel(cl->kernels[i]);
     for (int i = 0; i < cl->n_buffers; i++) (void)clReleaseMemObject(cl->buffers[i]);
     if (cl->program) (void)clReleaseProgram(cl->program);
@@ -412,10 +418,6 @@ fn_status fn_cl_launch(struct fn_cl *cl, int kernel, const size_t global[2], dou
     if (status == FN_OK && timed) status = add_time(event, add_seconds, err);
     if (event) (void)clReleaseEvent(event);
     return status;
-}
-
-fn_status fn_cl_finish(struct fn_cl *cl, struct fn_error *err) {
-    return fn_cl_check(clFinish(cl->queue), "clFinish", err);
 }
 
 fn_status fn_cl_write(struct fn_cl *cl, int buffer, size_t offset, const void *bytes, size_t size,

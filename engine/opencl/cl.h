@@ -32,7 +32,8 @@ struct fn_cl_info {
  * no platform, or which devices there are. profile: measure launches. */
 FN_MUST fn_status fn_cl_open(const char *wanted, bool profile, struct fn_cl **ret_cl,
                              struct fn_error *err);
-/* NULL is a no-op. Waits for what runs. */
+/* NULL is a no-op. Waits for what runs. What a device that hangs, or does not say that it is idle,
+ * may still use is left to the end of the process. */
 void fn_cl_close(struct fn_cl *cl);
 
 const struct fn_cl_info *fn_cl_info(const struct fn_cl *cl);
@@ -73,9 +74,6 @@ FN_MUST fn_status fn_cl_set_int4(struct fn_cl *cl, int kernel, int argument, con
 FN_MUST fn_status fn_cl_launch(struct fn_cl *cl, int kernel, const size_t global[2],
                                double *add_seconds, struct fn_error *err);
 
-/* Wait for everything that is queued. */
-FN_MUST fn_status fn_cl_finish(struct fn_cl *cl, struct fn_error *err);
-
 /* Copy to or from a buffer, after everything that is queued; both wait. */
 FN_MUST fn_status fn_cl_write(struct fn_cl *cl, int buffer, size_t offset, const void *bytes,
                               size_t size, struct fn_error *err);
@@ -84,17 +82,27 @@ FN_MUST fn_status fn_cl_read(struct fn_cl *cl, int buffer, size_t offset, void *
 
 /* ---- tasks: kernels and copies that run at the same time (cl_tasks.c) ----
  *
- * All tasks since the last fn_cl_wait() are one batch; they are named by numbers until then. Queues
- * are in order, and start nothing for certain before fn_cl_wait(). */
+ * A task belongs to the batch, 0...FN_CL_BATCHES - 1, that was begun last, and is named by a number
+ * until that batch has been waited for. Queues are in order, and start nothing for certain before
+ * fn_cl_flush(). */
 
 #define FN_CL_FIRST_QUEUE 0 /* the one that every device has */
+#define FN_CL_BATCHES     2
+
+/* The batch's earlier tasks have been waited for. */
+void fn_cl_begin(struct fn_cl *cl, int batch);
+
+/* Host memory for tasks to copy from and to: `size` >= 1 zeros on a page of their own, borrowed
+ * from the device until it is closed. */
+FN_MUST fn_status fn_cl_host_memory(struct fn_cl *cl, size_t size, void **ret_memory,
+                                    struct fn_error *err);
 
 FN_MUST fn_status fn_cl_add_queue(struct fn_cl *cl, int *ret_queue, struct fn_error *err);
 
 /* Queue one work-item of a kernel. after: tasks that must have ended, [n_after]. */
 FN_MUST fn_status fn_cl_task(struct fn_cl *cl, int queue, int kernel, const int *after, int n_after,
                              int *ret_task, struct fn_error *err);
-/* Copy to or from a buffer; bytes belong to the device until the batch has ended. */
+/* Copy to or from a buffer; bytes: of fn_cl_host_memory(), or anything that stays. */
 FN_MUST fn_status fn_cl_task_write(struct fn_cl *cl, int queue, int buffer, size_t offset,
                                    const void *bytes, size_t size, int *ret_task,
                                    struct fn_error *err);
@@ -104,9 +112,9 @@ FN_MUST fn_status fn_cl_task_read(struct fn_cl *cl, int queue, int buffer, size_
 /* Start everything that is queued. */
 FN_MUST fn_status fn_cl_flush(struct fn_cl *cl, struct fn_error *err);
 
-/* Wait until the batch has ended, timeout_ms at most. FN_DEVICE_FAILED when a task failed, or when
- * time was up: then the device is given up, every later call on it fails, and fn_cl_close() leaves
- * what it may still use to the end of the process. */
-FN_MUST fn_status fn_cl_wait(struct fn_cl *cl, int timeout_ms, struct fn_error *err);
+/* Wait until all tasks of a batch have ended: timeout_ms at most, for as long as it takes when 0.
+ * FN_DEVICE_FAILED when a task failed, or when time was up: then the device is given up and every
+ * later task fails. */
+FN_MUST fn_status fn_cl_wait(struct fn_cl *cl, int batch, int timeout_ms, struct fn_error *err);
 
 #endif

@@ -30,16 +30,23 @@ struct fn_cl {
     /* cl_tasks.c */
     int n_queues;
     cl_command_queue queues[FN_CL_MAX_HANDLES];
-    cl_event *tasks; /* owned: of the batch that is running */
-    size_t n_tasks, tasks_capacity;
+    struct fn_cl_tasks {
+        cl_event *events; /* owned */
+        size_t n, capacity;
+    } batches[FN_CL_BATCHES], *batch; /* batch: the one begun last */
     bool hung; /* a batch did not end in time: nothing of it may be touched any more */
+    int n_host;
+    void *host[FN_CL_MAX_HANDLES]; /* owned, as they were allocated */
+    struct fn_cl *next;            /* left behind before this one */
 };
 
 /* FN_OK, or FN_DEVICE_FAILED with the call and the error's name. */
 fn_status fn_cl_check(cl_int code, const char *call, struct fn_error *err);
 const char *fn_cl_error_name(cl_int code);
 
-/* Release tasks and further queues; false when the device hangs and nothing can be released. */
-bool fn_cl_release_tasks(struct fn_cl *cl);
+/* Wait for all queues. False when the device hangs or does not say that it is idle. */
+bool fn_cl_is_idle(struct fn_cl *cl);
+/* Release tasks, further queues and host memory of a device that is idle. */
+void fn_cl_release_tasks(struct fn_cl *cl);
 
 #endif

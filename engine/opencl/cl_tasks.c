@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "engine/opencl/aligned.h"
 #include "engine/opencl/cl_private.h"
 
 #define MIN_PAUSE_NS 20000
@@ -17,6 +18,18 @@
 static fn_status check_alive(const struct fn_cl *cl, struct fn_error *err) {
     if (!cl->hung) return FN_OK;
     return fn_fail(err, FN_DEVICE_FAILED, "%s hangs since an earlier batch", cl->device_name);
+}
+
+fn_status fn_cl_host_memory(struct fn_cl *cl, size_t size, void **ret_memory,
+                            struct fn_error *err) {
+    if (cl->n_host == FN_CL_MAX_HANDLES)
+        return fn_fail(err, FN_INTERNAL, "more than %d pieces of memory", FN_CL_MAX_HANDLES);
+    char *memory =
+        calloc(1, size + FN_DEVICE_PAGE); /* untouched, so nothing but addresses so far */
+    if (!memory) return fn_fail(err, FN_NO_MEMORY, "no memory for %zu bytes to copy", size);
+    cl->host[cl->n_host++] = memory;
+    *ret_memory = memory + (FN_DEVICE_PAGE - (uintptr_t)memory % FN_DEVICE_PAGE);
+    return FN_OK;
 }
 
 fn_status fn_cl_add_queue(struct fn_cl *cl, int *ret_queue, struct fn_error *err) {
@@ -29,6 +42,10 @@ fn_status fn_cl_add_queue(struct fn_cl *cl, int *ret_queue, struct fn_error *err
     return status;
 }
 
+void fn_cl_begin(struct fn_cl *cl, int batch) {
+    cl->batch = &cl->batches[batch];
+}
+
 static cl_command_queue queue_of(const struct fn_cl *cl, int queue) {
     return queue == FN_CL_FIRST_QUEUE ? cl->queue : cl->queues[queue - 1];
 }
@@ -36,12 +53,13 @@ static cl_command_queue queue_of(const struct fn_cl *cl, int queue) {
 /* Room for one more task. */
 static fn_status reserve(struct fn_cl *cl, struct fn_error *err) {
     fn_status status = check_alive(cl, err);
-    if (status != FN_OK || cl->n_tasks < cl->tasks_capacity) return status;
-    size_t capacity = 2 * cl->tasks_capacity + 64;
-    cl_event *tasks = realloc(cl->tasks, capacity * sizeof *tasks);
-    if (!tasks) return fn_fail(err, FN_NO_MEMORY, "no memory for %zu tasks", capacity);
-    cl->tasks = tasks;
-    cl->tasks_capacity = capacity;
+    struct fn_cl_tasks *batch = cl->batch;
+    if (status != FN_OK || batch->n < batch->capacity) return status;
+    size_t capacity = 2 * batch->capacity + 64;
+    cl_event *events = realloc(batch->events, capacity * sizeof *events);
+    if (!events) return fn_fail(err, FN_NO_MEMORY, "no memory for %zu tasks", capacity);
+    batch->events = events;
+    batch->capacity = capacity;
     return FN_OK;
 }
 
@@ -54,7 +72,8 @@ struct list {
 
 static struct list make_list(const struct fn_cl *cl, const int *after, int n_after) {
     struct list list = {0};
-    for (int i = 0; i < n_after && i < MAX_AFTER; i++) list.events[list.n++] = cl->tasks[after[i]];
+    for (int i = 0; i < n_after && i < MAX_AFTER; i++)
+        list.events[list.n++] = cl->batch->events[after[i]];
     return list;
 }
 
@@ -65,7 +84,7 @@ static const cl_event *events_of(const struct list *list) {
 static fn_status add_task(struct fn_cl *cl, cl_int code, const char *call, int *ret_task,
                           struct fn_error *err) {
     fn_status status = fn_cl_check(code, call, err);
-    if (status == FN_OK) *ret_task = (int)cl->n_tasks++;
+    if (status == FN_OK) *ret_task = (int)cl->batch->n++;
     return status;
 }
 
@@ -76,7 +95,7 @@ fn_status fn_cl_task(struct fn_cl *cl, int queue, int kernel, const int *after, 
     struct list list = make_list(cl, after, n_after);
     return add_task(cl,
                     clEnqueueTask(queue_of(cl, queue), cl->kernels[kernel], list.n,
-                                  events_of(&list), &cl->tasks[cl->n_tasks]),
+                                  events_of(&list), &cl->batch->events[cl->batch->n]),
                     "clEnqueueTask", ret_task, err);
 }
 
@@ -86,7 +105,7 @@ fn_status fn_cl_task_write(struct fn_cl *cl, int queue, int buffer, size_t offse
     if (status != FN_OK) return status;
     return add_task(cl,
                     clEnqueueWriteBuffer(queue_of(cl, queue), cl->buffers[buffer], CL_FALSE, offset,
-                                         size, bytes, 0, NULL, &cl->tasks[cl->n_tasks]),
+                                         size, bytes, 0, NULL, &cl->batch->events[cl->batch->n]),
                     "clEnqueueWriteBuffer", ret_task, err);
 }
 
@@ -99,7 +118,7 @@ fn_status fn_cl_task_read(struct fn_cl *cl, int queue, int buffer, size_t offset
     return add_task(cl,
                     clEnqueueReadBuffer(queue_of(cl, queue), cl->buffers[buffer], CL_FALSE, offset,
                                         size, bytes, list.n, events_of(&list),
-                                        &cl->tasks[cl->n_tasks]),
+                                        &cl->batch->events[cl->batch->n]),
                     "clEnqueueReadBuffer", ret_task, err);
 }
 
@@ -125,43 +144,57 @@ static bool has_ended(cl_event task, cl_int *ret_code) {
     return code != CL_SUCCESS || state <= CL_COMPLETE;
 }
 
-static void release_events(struct fn_cl *cl) {
-    for (size_t i = 0; i < cl->n_tasks; i++) (void)clReleaseEvent(cl->tasks[i]);
-    cl->n_tasks = 0;
+static void release_events(struct fn_cl_tasks *batch) {
+    for (size_t i = 0; i < batch->n; i++) (void)clReleaseEvent(batch->events[i]);
+    batch->n = 0;
 }
 
-fn_status fn_cl_wait(struct fn_cl *cl, int timeout_ms, struct fn_error *err) {
+/* Look at a task until it has ended or `until_ns` is past; false: it is. */
+static bool wait_looking(cl_event task, int64_t began_ns, int64_t until_ns, cl_int *ret_code) {
+    while (!has_ended(task, ret_code)) {
+        int64_t now = now_ns();
+        if (now > until_ns) return false;
+        int64_t pause = (now - began_ns) / 16;
+        if (pause < MIN_PAUSE_NS) pause = MIN_PAUSE_NS;
+        if (pause > MAX_PAUSE_NS) pause = MAX_PAUSE_NS;
+        (void)nanosleep(&(struct timespec){.tv_nsec = (long)pause}, NULL);
+    }
+    return true;
+}
+
+fn_status fn_cl_wait(struct fn_cl *cl, int batch, int timeout_ms, struct fn_error *err) {
+    struct fn_cl_tasks *tasks = &cl->batches[batch];
     fn_status status = fn_cl_flush(cl, err);
     if (status != FN_OK) return status;
-    int64_t began = now_ns(), timeout_ns = (int64_t)timeout_ms * 1000000;
-    for (size_t i = 0; i < cl->n_tasks; i++) {
+    int64_t began = now_ns(), until = began + (int64_t)timeout_ms * 1000000;
+    if (timeout_ms == 0 && tasks->n > 0)
+        status =
+            fn_cl_check(clWaitForEvents((cl_uint)tasks->n, tasks->events), "clWaitForEvents", err);
+    for (size_t i = 0; i < tasks->n && timeout_ms > 0; i++) {
         cl_int code = CL_SUCCESS;
-        while (!has_ended(cl->tasks[i], &code)) {
-            int64_t waited = now_ns() - began;
-            if (waited > timeout_ns) {
-                cl->hung = true;
-                return fn_fail(err, FN_DEVICE_FAILED,
-                               "%s: a batch did not end in %d ms; %zu of %zu tasks had",
-                               cl->device_name, timeout_ms, i, cl->n_tasks);
-            }
-            int64_t pause = waited / 16;
-            if (pause < MIN_PAUSE_NS) pause = MIN_PAUSE_NS;
-            if (pause > MAX_PAUSE_NS) pause = MAX_PAUSE_NS;
-            (void)nanosleep(&(struct timespec){.tv_nsec = (long)pause}, NULL);
+        if (!wait_looking(tasks->events[i], began, until, &code)) {
+            cl->hung = true;
+            return fn_fail(err, FN_DEVICE_FAILED,
+                           "%s: a batch did not end in %d ms; %zu of %zu tasks had",
+                           cl->device_name, timeout_ms, i, tasks->n);
         }
         if (code != CL_SUCCESS && status == FN_OK) status = fn_cl_check(code, "a task", err);
     }
-    release_events(cl);
+    release_events(tasks);
     return status;
 }
 
-bool fn_cl_release_tasks(struct fn_cl *cl) {
-    if (cl->hung) return false;
-    for (int i = 0; i < cl->n_queues; i++) {
-        (void)clFinish(cl->queues[i]);
-        (void)clReleaseCommandQueue(cl->queues[i]);
+bool fn_cl_is_idle(struct fn_cl *cl) {
+    bool idle = !cl->hung && (!cl->queue || clFinish(cl->queue) == CL_SUCCESS);
+    for (int i = 0; i < cl->n_queues && idle; i++) idle = clFinish(cl->queues[i]) == CL_SUCCESS;
+    return idle;
+}
+
+void fn_cl_release_tasks(struct fn_cl *cl) {
+    for (int i = 0; i < cl->n_queues; i++) (void)clReleaseCommandQueue(cl->queues[i]);
+    for (int i = 0; i < FN_CL_BATCHES; i++) {
+        release_events(&cl->batches[i]);
+        free(cl->batches[i].events);
     }
-    release_events(cl);
-    free(cl->tasks);
-    return true;
+    for (int i = 0; i < cl->n_host; i++) free(cl->host[i]);
 }

@@ -23,8 +23,10 @@ struct fn_family {
                       const struct fn_engine_options *options, struct fn_cl *cl, void **ret_state,
                       struct fn_error *err);
     /* The rest as in backend.h. */
-    fn_status (*run)(void *state, const int8_t *input, int n, int32_t *ret_accumulators,
-                     struct fn_error *err);
+    int (*slots)(const void *state);
+    fn_status (*submit)(void *state, int slot, const int8_t *input, int n, struct fn_error *err);
+    fn_status (*collect)(void *state, int slot, int n, int32_t *ret_accumulators,
+                         struct fn_error *err);
     fn_status (*read_tensor)(void *state, int tensor, int picture, int8_t *ret_values,
                              struct fn_error *err);
     const double *(*profile)(const void *state);

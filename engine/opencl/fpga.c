@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "engine/cleanup.h"
-#include "engine/opencl/aligned.h"
 #include "engine/opencl/family.h"
 #include "engine/opencl/fpga_pack.h"
 
@@ -77,17 +76,24 @@ struct fpga {
     const struct kernel_form *forms;   /* static, [n_kernels] */
     int n_kernels;
     int kernels[N_KERNELS], queues[N_KERNELS];
-    int buffers[N_BUFFERS];
-    int8_t *staging; /* owned: [max_batch] pictures as the device has them */
-    int32_t *blocks; /* owned: accumulators as the device has them */
+    int buffers[N_BUFFERS]; /* those of slot 0 */
+    int reads;              /* queue of the accumulators' copies */
+    int n_slots;
+    /* By slot. A batch's pictures are copied into an arena of its own while the batch before it is
+     * computed in the other. */
+    int arenas[FN_MAX_SLOTS], accumulators[FN_MAX_SLOTS];
+    int8_t *staging[FN_MAX_SLOTS]; /* the device's: [max_batch] pictures as the device has them */
+    int32_t *blocks[FN_MAX_SLOTS]; /* the device's: accumulators as the device has them */
 };
 
 static void fpga_close(void *state) {
     struct fpga *f = state;
     if (!f) return;
+    /* Kernels in flight may wait for each other for ever: fn_cl_close() is to know. */
+    fn_status unused = FN_OK;
+    for (int i = 0; i < f->n_slots; i++) unused = fn_cl_wait(f->cl, i, f->timeout_ms, NULL);
+    (void)unused;
     fn_fpga_layout_free(f->layout);
-    free(f->staging);
-    free(f->blocks);
     free(f);
 }
 FN_DEFINE_CLEANUP(struct fpga *, fpga_close)
@@ -120,6 +126,14 @@ static fn_status make_buffers(struct fpga *f, const struct fn_fpga_pack *pack,
     for (int i = ARENA; i < N_BUFFERS && status == FN_OK; i++)
         if (buffers[i].size > 0)
             status = fn_cl_buffer(f->cl, buffers[i].size, buffers[i].bytes, &f->buffers[i], err);
+    f->arenas[0] = f->buffers[ARENA];
+    f->accumulators[0] = f->buffers[ACCUMULATORS];
+    for (int i = 1; i < f->n_slots && status == FN_OK; i++) {
+        status = fn_cl_buffer(f->cl, buffers[ARENA].size, NULL, &f->arenas[i], err);
+        if (status == FN_OK)
+            status =
+                fn_cl_buffer(f->cl, buffers[ACCUMULATORS].size, NULL, &f->accumulators[i], err);
+    }
     return status;
 }
 
@@ -161,12 +175,19 @@ static fn_status move_to_device(struct fpga *f, struct fn_error *err) {
     status = make_buffers(f, pack, err);
     fn_fpga_pack_free(pack);
     if (status == FN_OK) status = make_kernels(f, err);
+    if (status == FN_OK) status = fn_cl_add_queue(f->cl, &f->reads, err);
     if (status != FN_OK) return status;
-    f->staging = fn_aligned_calloc((size_t)f->max_batch * picture_size(f, 0));
-    f->blocks =
-        fn_aligned_calloc((size_t)f->max_batch * (size_t)f->accumulators_pitch * sizeof *f->blocks);
-    if (f->staging && f->blocks) return FN_OK;
-    return fn_fail(err, FN_NO_MEMORY, "no memory for a batch of %d", f->max_batch);
+    size_t batch = (size_t)f->max_batch, pitch = (size_t)f->accumulators_pitch;
+    for (int i = 0; i < f->n_slots && status == FN_OK; i++) {
+        void *staging, *blocks;
+        status = fn_cl_host_memory(f->cl, batch * picture_size(f, 0), &staging, err);
+        if (status == FN_OK)
+            status = fn_cl_host_memory(f->cl, batch * pitch * sizeof **f->blocks, &blocks, err);
+        if (status != FN_OK) break;
+        f->staging[i] = staging;
+        f->blocks[i] = blocks;
+    }
+    return status;
 }
 
 /* ---- running ---- */
@@ -181,15 +202,16 @@ static void stage_picture(const struct fpga *f, const int8_t *input, int8_t *sta
 }
 
 /* Queue each picture's upload as soon as it is laid out. */
-static fn_status upload(struct fpga *f, const int8_t *input, int n, int *ret_task,
+static fn_status upload(struct fpga *f, int slot, const int8_t *input, int n, int *ret_task,
                         struct fn_error *err) {
+    int8_t *staging = f->staging[slot];
     size_t from = fn_tensor_size(&f->model->network.tensors[0]), to = picture_size(f, 0);
     fn_status status = FN_OK;
     for (size_t i = 0; i < (size_t)n && status == FN_OK; i++) {
-        stage_picture(f, input + i * from, f->staging + i * to);
-        status = fn_cl_task_write(f->cl, FN_CL_FIRST_QUEUE, f->buffers[ARENA],
+        stage_picture(f, input + i * from, staging + i * to);
+        status = fn_cl_task_write(f->cl, FN_CL_FIRST_QUEUE, f->arenas[slot],
                                   (size_t)f->layout->offset[0] * FN_FPGA_BURST + i * to,
-                                  f->staging + i * to, to, ret_task, err);
+                                  staging + i * to, to, ret_task, err);
         if (status == FN_OK) status = fn_cl_flush(f->cl, err);
     }
     return status;
@@ -222,31 +244,63 @@ static fn_status launch(struct fpga *f, int n, int first, int last, int *before,
     return status;
 }
 
-static fn_status queue_batch(struct fpga *f, const int8_t *input, int n, struct fn_error *err) {
+/* Have every kernel work in a slot's arena. */
+static fn_status choose_slot(struct fpga *f, int slot, struct fn_error *err) {
+    fn_status status = FN_OK;
+    for (int i = 0; i < f->n_kernels && f->n_slots > 1 && status == FN_OK; i++) {
+        int arena = find_argument(&f->forms[i], ARENA);
+        int accumulators = find_argument(&f->forms[i], ACCUMULATORS);
+        if (arena >= 0)
+            status = fn_cl_set_buffer(f->cl, f->kernels[i], arena, f->arenas[slot], err);
+        if (accumulators >= 0 && status == FN_OK)
+            status =
+                fn_cl_set_buffer(f->cl, f->kernels[i], accumulators, f->accumulators[slot], err);
+    }
+    return status;
+}
+
+static fn_status queue_batch(struct fpga *f, int slot, const int8_t *input, int n,
+                             struct fn_error *err) {
     int n_layers = f->model->network.n_layers;
     int step = f->sizes.form == FN_FPGA_PER_LAYER ? 1 : n_layers;
     int before[N_KERNELS] = {0}, n_before = 1, task;
-    fn_status status = upload(f, input, n, &before[0], err);
+    fn_status status = choose_slot(f, slot, err);
+    if (status == FN_OK) status = upload(f, slot, input, n, &before[0], err);
     for (int i = 0; i < n_layers && status == FN_OK; i += step)
         status = launch(f, n, i, i + step, before, &n_before, err);
     if (status != FN_OK) return status;
-    return fn_cl_task_read(f->cl, FN_CL_FIRST_QUEUE, f->buffers[ACCUMULATORS], 0, f->blocks,
-                           (size_t)n * (size_t)f->accumulators_pitch * sizeof *f->blocks, before,
+    return fn_cl_task_read(f->cl, f->reads, f->accumulators[slot], 0, f->blocks[slot],
+                           (size_t)n * (size_t)f->accumulators_pitch * sizeof **f->blocks, before,
                            n_before, &task, err);
 }
 
-static fn_status fpga_run(void *state, const int8_t *input, int n, int32_t *ret_accumulators,
-                          struct fn_error *err) {
+static int fpga_slots(const void *state) {
+    const struct fpga *f = state;
+    return f->n_slots;
+}
+
+static fn_status fpga_submit(void *state, int slot, const int8_t *input, int n,
+                             struct fn_error *err) {
     struct fpga *f = state;
-    fn_status status = queue_batch(f, input, n, err);
-    /* Also what is left of a batch that could not be queued whole: its kernels wait for each other,
-     * so the wait finds the device lost. */
-    fn_status waited = fn_cl_wait(f->cl, f->timeout_ms, status == FN_OK ? err : NULL);
-    if (status == FN_OK) status = waited;
+    fn_cl_begin(f->cl, slot);
+    fn_status status = queue_batch(f, slot, input, n, err);
+    if (status == FN_OK) status = fn_cl_flush(f->cl, err);
+    if (status == FN_OK) return FN_OK;
+    /* What is left of a batch that could not be queued whole: its kernels wait for each other, so
+     * the wait finds the device lost. */
+    fn_status unused = fn_cl_wait(f->cl, slot, f->timeout_ms, NULL);
+    (void)unused;
+    return status;
+}
+
+static fn_status fpga_collect(void *state, int slot, int n, int32_t *ret_accumulators,
+                              struct fn_error *err) {
+    struct fpga *f = state;
     size_t size = (size_t)f->model->network.embedding_size;
+    fn_status status = fn_cl_wait(f->cl, slot, f->timeout_ms, err);
     for (size_t i = 0; i < (size_t)n && ret_accumulators && status == FN_OK; i++)
-        memcpy(ret_accumulators + i * size, f->blocks + i * (size_t)f->accumulators_pitch,
-               size * sizeof *f->blocks);
+        memcpy(ret_accumulators + i * size, f->blocks[slot] + i * (size_t)f->accumulators_pitch,
+               size * sizeof **f->blocks);
     return status;
 }
 
@@ -257,7 +311,7 @@ static fn_status touch_kernels(struct fpga *f, struct fn_error *err) {
     fn_status status = FN_OK;
     for (int i = 0, task; i < f->n_kernels && status == FN_OK; i++) {
         status = launch_one(f, i, 1, 0, 0, NULL, 0, &task, err);
-        if (status == FN_OK) status = fn_cl_wait(f->cl, f->timeout_ms, err);
+        if (status == FN_OK) status = fn_cl_wait(f->cl, 0, f->timeout_ms, err);
     }
     return status;
 }
@@ -267,7 +321,8 @@ static fn_status touch_kernels(struct fpga *f, struct fn_error *err) {
 static fn_status warm_up(struct fpga *f, struct fn_error *err) {
     FN_CLEANUP_FREE int8_t *input = calloc(fn_tensor_size(&f->model->network.tensors[0]), 1);
     if (!input) return fn_fail(err, FN_NO_MEMORY, "no memory for a first run");
-    return fpga_run(f, input, 1, NULL, err);
+    fn_status status = fpga_submit(f, 0, input, 1, err);
+    return status == FN_OK ? fpga_collect(f, 0, 1, NULL, err) : status;
 }
 
 static fn_status fpga_open(const struct fn_family *family, const struct fn_model *model,
@@ -278,6 +333,7 @@ static fn_status fpga_open(const struct fn_family *family, const struct fn_model
     f->model = model;
     f->cl = cl;
     f->max_batch = options->max_batch;
+    f->n_slots = options->slots;
     f->timeout_ms = options->device_timeout_ms ? options->device_timeout_ms : DEFAULT_TIMEOUT_MS;
     bool is_fused = family == &fn_family_fpga_fused;
     fn_status status = fn_fpga_program_open(cl, options, is_fused, f->timeout_ms, &f->sizes, err);
@@ -303,7 +359,7 @@ static fn_status fpga_read_tensor(void *state, int tensor, int picture, int8_t *
     FN_CLEANUP_FREE int8_t *planes = malloc(size);
     if (!planes) return fn_fail(err, FN_NO_MEMORY, "no memory to read a tensor");
     fn_status status =
-        fn_cl_read(f->cl, f->buffers[ARENA],
+        fn_cl_read(f->cl, f->arenas[0], /* with keep_tensors there is one slot */
                    (size_t)f->layout->offset[tensor] * FN_FPGA_BURST + (size_t)picture * size,
                    planes, size, err);
     for (int y = 0; y < t->height && status == FN_OK; y++)
@@ -333,7 +389,9 @@ const struct fn_family fn_family_fpga = {
     .is_final = true,
     .refuse = refuse_other_platforms,
     .open = fpga_open,
-    .run = fpga_run,
+    .slots = fpga_slots,
+    .submit = fpga_submit,
+    .collect = fpga_collect,
     .read_tensor = fpga_read_tensor,
     .profile = fpga_profile,
     .close = fpga_close,
@@ -344,7 +402,9 @@ const struct fn_family fn_family_fpga_fused = {
     .asked_only = true,
     .refuse = refuse_nothing,
     .open = fpga_open,
-    .run = fpga_run,
+    .slots = fpga_slots,
+    .submit = fpga_submit,
+    .collect = fpga_collect,
     .read_tensor = fpga_read_tensor,
     .profile = fpga_profile,
     .close = fpga_close,

@@ -75,7 +75,7 @@ static fn_status ask(struct fn_cl *cl, int timeout_ms, struct fn_fpga_sizes *ret
     if (status == FN_OK)
         status = fn_cl_task_read(cl, FN_CL_FIRST_QUEUE, buffer, 0, about, sizeof about, &task, 1,
                                  &read, err);
-    if (status == FN_OK) status = fn_cl_wait(cl, timeout_ms, err);
+    if (status == FN_OK) status = fn_cl_wait(cl, 0, timeout_ms, err);
     if (status != FN_OK) return status;
     *ret_sizes = (struct fn_fpga_sizes){
         .layout = about[FN_FPGA_ABOUT_LAYOUT],

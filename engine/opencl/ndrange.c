@@ -4,10 +4,11 @@
  * (schedule.h; two for the head) on one in-order queue.
  *
  * Everything a run needs is on the device from the start: an arena with all activations
- * (plan.h), the packed weights and one record of numbers a layer (pack.h). A run
- * copies the pictures in, queues the launches and copies the accumulators out. How a launch is
- * split into work-items depends on the batch and the device; the bits do not, as every output value
- * is computed by one work-item from integers whose sums no order can change. */
+ * (plan.h), the packed weights and one record of numbers a layer (pack.h). A batch is a copy of the
+ * pictures in, the launches, and a copy of the accumulators out, all queued without waiting; so the
+ * next batch may stand behind it in the queue, on the same arena, with host memory of its own. How
+ * a launch is split into work-items depends on the batch and the device; the bits do not, as every
+ * output value is computed by one work-item from integers whose sums no order can change. */
 #include "engine/opencl/ndrange.h"
 
 #include <stdio.h>
@@ -52,21 +53,20 @@ struct ndrange {
     struct fn_schedule schedule;
     struct fn_plan plan;
     struct fn_packing packing;
-    int max_batch;
+    int max_batch, n_slots;
     int tile[N_KERNELS];      /* pixels that a work-item of a convolution computes at once */
     int kinds[FN_MAX_LAYERS]; /* CONV, CONV_NARROW or CONV_SIGNED, by layer */
     int arena, accumulators;
     int kernels[N_KERNELS];
-    int8_t *staging; /* owned: pictures in the arena's pitch */
-    int32_t *blocks; /* owned: accumulators as the device has them */
+    /* By slot, the device's: pictures in the arena's pitch, accumulators as the device has them. */
+    int8_t *staging[FN_MAX_SLOTS];
+    int32_t *blocks[FN_MAX_SLOTS];
     double *seconds; /* owned: by layer, or NULL when not profiling */
 };
 
 void fn_ndrange_close(void *state) {
     struct ndrange *o = state;
     if (!o) return;
-    free(o->staging);
-    free(o->blocks);
     free(o->seconds);
     free(o);
 }
@@ -188,14 +188,21 @@ static fn_status move_to_device(struct ndrange *o, struct fn_error *err) {
 }
 
 static fn_status allocate(struct ndrange *o, bool profile, struct fn_error *err) {
-    const struct fn_network *network = &o->model->network;
-    size_t batch = (size_t)o->max_batch;
-    size_t lead = (size_t)o->plan.gap[0] * (size_t)o->plan.pitch[0];
-    o->staging = calloc(batch * (size_t)o->plan.picture[0] + lead + 1, 1);
-    o->blocks = calloc(batch, ((size_t)network->embedding_size + FN_LANES) * sizeof *o->blocks);
+    size_t batch = (size_t)o->max_batch, lead = (size_t)o->plan.gap[0] * (size_t)o->plan.pitch[0];
+    size_t pictures = batch * (size_t)o->plan.picture[0] + lead + 1;
+    size_t sums = batch * ((size_t)o->model->network.embedding_size + FN_LANES) * sizeof(int32_t);
+    fn_status status = FN_OK;
+    for (int i = 0; i < o->n_slots && status == FN_OK; i++) {
+        void *staging, *blocks;
+        status = fn_cl_host_memory(o->cl, pictures, &staging, err);
+        if (status == FN_OK) status = fn_cl_host_memory(o->cl, sums, &blocks, err);
+        if (status != FN_OK) break;
+        o->staging[i] = staging;
+        o->blocks[i] = blocks;
+    }
     if (profile) o->seconds = calloc(FN_MAX_LAYERS, sizeof *o->seconds);
-    if (o->staging && o->blocks && (o->seconds || !profile)) return FN_OK;
-    return fn_fail(err, FN_NO_MEMORY, "no memory for a batch of %d", o->max_batch);
+    if (status != FN_OK || o->seconds || !profile) return status;
+    return fn_fail(err, FN_NO_MEMORY, "no memory for a profile");
 }
 
 /* ---- running ---- */
@@ -283,43 +290,68 @@ static void share_profile(struct ndrange *o) {
 
 /* Pixels of tensor 0 from their channels to the arena's pitch; the bytes between stay zero, and so
  * do the gaps, of which the first stands before the tensor. */
-static fn_status write_input(struct ndrange *o, const int8_t *input, int n, struct fn_error *err) {
+static fn_status write_input(struct ndrange *o, int slot, const int8_t *input, int n,
+                             struct fn_error *err) {
     const struct fn_tensor *t = &o->model->network.tensors[0];
     size_t channels = (size_t)t->channels, width = (size_t)t->width,
            pitch = (size_t)o->plan.pitch[0];
     size_t row = (size_t)o->plan.row[0], rows = (size_t)n * (size_t)t->height;
     size_t lead = (size_t)o->plan.gap[0] * pitch;
+    int task;
     for (size_t y = 0; y < rows; y++) {
-        int8_t *to = o->staging + lead + y * row;
+        int8_t *to = o->staging[slot] + lead + y * row;
         for (size_t x = 0; x < width; x++, to += pitch, input += channels)
             for (size_t c = 0; c < channels; c++) to[c] = input[c];
     }
-    return fn_cl_write(o->cl, o->arena, (size_t)o->plan.offset[0] - lead, o->staging,
-                       lead + rows * row, err);
+    return fn_cl_task_write(o->cl, FN_CL_FIRST_QUEUE, o->arena, (size_t)o->plan.offset[0] - lead,
+                            o->staging[slot], lead + rows * row, &task, err);
 }
 
-static fn_status read_accumulators(struct ndrange *o, int n, int32_t *ret_accumulators,
-                                   struct fn_error *err) {
-    size_t size = (size_t)o->model->network.embedding_size;
-    size_t pitch = (size_t)fn_divide_up((int)size, FN_LANES) * FN_LANES;
-    fn_status status = fn_cl_read(o->cl, o->accumulators, 0, o->blocks,
-                                  (size_t)n * pitch * sizeof *o->blocks, err);
-    for (size_t i = 0; i < (size_t)n && status == FN_OK; i++)
-        memcpy(ret_accumulators + i * size, o->blocks + i * pitch, size * sizeof *o->blocks);
+static size_t accumulators_pitch(const struct ndrange *o) {
+    return (size_t)fn_divide_up(o->model->network.embedding_size, FN_LANES) * FN_LANES;
+}
+
+static fn_status queue_batch(struct ndrange *o, int slot, const int8_t *input, int n,
+                             struct fn_error *err) {
+    size_t size = (size_t)n * accumulators_pitch(o) * sizeof **o->blocks;
+    int task;
+    fn_cl_begin(o->cl, slot);
+    fn_status status = write_input(o, slot, input, n, err);
+    for (int i = 0; i < o->schedule.n_steps && status == FN_OK; i++)
+        status = launch_step(o, &o->schedule.steps[i], n, err);
+    /* Of a network without a head too: to have something to wait for. */
+    if (status == FN_OK)
+        status = fn_cl_task_read(o->cl, FN_CL_FIRST_QUEUE, o->accumulators, 0, o->blocks[slot],
+                                 size ? size : 1, NULL, 0, &task, err);
+    return status == FN_OK ? fn_cl_flush(o->cl, err) : status;
+}
+
+int fn_ndrange_slots(const void *state) {
+    const struct ndrange *o = state;
+    return o->n_slots;
+}
+
+fn_status fn_ndrange_submit(void *state, int slot, const int8_t *input, int n,
+                            struct fn_error *err) {
+    struct ndrange *o = state;
+    if (o->seconds) memset(o->seconds, 0, FN_MAX_LAYERS * sizeof *o->seconds);
+    fn_status status = queue_batch(o, slot, input, n, err);
+    if (o->seconds) share_profile(o);
+    if (status == FN_OK) return FN_OK;
+    fn_status unused =
+        fn_cl_wait(o->cl, slot, 0, NULL); /* for what was queued before the failure */
+    (void)unused;
     return status;
 }
 
-fn_status fn_ndrange_run(void *state, const int8_t *input, int n, int32_t *ret_accumulators,
-                         struct fn_error *err) {
+fn_status fn_ndrange_collect(void *state, int slot, int n, int32_t *ret_accumulators,
+                             struct fn_error *err) {
     struct ndrange *o = state;
-    if (o->seconds) memset(o->seconds, 0, FN_MAX_LAYERS * sizeof *o->seconds);
-    fn_status status = write_input(o, input, n, err);
-    for (int i = 0; i < o->schedule.n_steps && status == FN_OK; i++)
-        status = launch_step(o, &o->schedule.steps[i], n, err);
-    if (o->seconds) share_profile(o);
-    if (status == FN_OK && ret_accumulators && o->model->network.embedding_size > 0)
-        return read_accumulators(o, n, ret_accumulators, err);
-    return status == FN_OK ? fn_cl_finish(o->cl, err) : status;
+    size_t size = (size_t)o->model->network.embedding_size, pitch = accumulators_pitch(o);
+    fn_status status = fn_cl_wait(o->cl, slot, 0, err);
+    for (size_t i = 0; i < (size_t)n && ret_accumulators && status == FN_OK; i++)
+        memcpy(ret_accumulators + i * size, o->blocks[slot] + i * pitch, size * sizeof **o->blocks);
+    return status;
 }
 
 /* One run of an empty picture: compilers that finish their work at the first launch do it now, and
@@ -327,7 +359,8 @@ fn_status fn_ndrange_run(void *state, const int8_t *input, int n, int32_t *ret_a
 static fn_status warm_up(struct ndrange *o, struct fn_error *err) {
     FN_CLEANUP_FREE int8_t *input = calloc(fn_tensor_size(&o->model->network.tensors[0]), 1);
     if (!input) return fn_fail(err, FN_NO_MEMORY, "no memory for a first run");
-    return fn_ndrange_run(o, input, 1, NULL, err);
+    fn_status status = fn_ndrange_submit(o, 0, input, 1, err);
+    return status == FN_OK ? fn_ndrange_collect(o, 0, 1, NULL, err) : status;
 }
 
 /* 8 times 16 sums fit the 32 vector registers of AVX-512, 4 times the 16 of everything before. The
@@ -356,6 +389,7 @@ fn_status fn_ndrange_open(const struct fn_family *family, const struct fn_model 
     o->model = model;
     o->cl = cl;
     o->max_batch = options->max_batch;
+    o->n_slots = options->slots;
     o->form = form ? *form : choose_form(fn_cl_info(cl));
     choose_kinds(o);
     fn_schedule_make(&model->network, o->kinds, &o->schedule);
@@ -397,7 +431,9 @@ const struct fn_family fn_family_generic = {
     .name = "generic",
     .refuse = refuse_nothing,
     .open = fn_ndrange_open,
-    .run = fn_ndrange_run,
+    .slots = fn_ndrange_slots,
+    .submit = fn_ndrange_submit,
+    .collect = fn_ndrange_collect,
     .read_tensor = fn_ndrange_read_tensor,
     .profile = fn_ndrange_profile,
     .close = fn_ndrange_close,

@@ -22,8 +22,11 @@ struct fn_ndrange_form {
 fn_status fn_ndrange_open(const struct fn_family *family, const struct fn_model *model,
                           const struct fn_engine_options *options, struct fn_cl *cl,
                           void **ret_state, struct fn_error *err);
-fn_status fn_ndrange_run(void *state, const int8_t *input, int n, int32_t *ret_accumulators,
-                         struct fn_error *err);
+int fn_ndrange_slots(const void *state);
+fn_status fn_ndrange_submit(void *state, int slot, const int8_t *input, int n,
+                            struct fn_error *err);
+fn_status fn_ndrange_collect(void *state, int slot, int n, int32_t *ret_accumulators,
+                             struct fn_error *err);
 fn_status fn_ndrange_read_tensor(void *state, int tensor, int picture, int8_t *ret_values,
                                  struct fn_error *err);
 const double *fn_ndrange_profile(const void *state);

@@ -99,10 +99,21 @@ static fn_status opencl_open(const struct fn_model *model, const struct fn_engin
     return FN_OK;
 }
 
-static fn_status opencl_run(void *state, const int8_t *input, int n, int32_t *ret_accumulators,
-                            struct fn_error *err) {
+static int opencl_slots(const void *state) {
+    const struct opencl *o = state;
+    return o->family->slots(o->state);
+}
+
+static fn_status opencl_submit(void *state, int slot, const int8_t *input, int n,
+                               struct fn_error *err) {
     struct opencl *o = state;
-    return o->family->run(o->state, input, n, ret_accumulators, err);
+    return o->family->submit(o->state, slot, input, n, err);
+}
+
+static fn_status opencl_collect(void *state, int slot, int n, int32_t *ret_accumulators,
+                                struct fn_error *err) {
+    struct opencl *o = state;
+    return o->family->collect(o->state, slot, n, ret_accumulators, err);
 }
 
 static fn_status opencl_read_tensor(void *state, int tensor, int picture, int8_t *ret_values,
@@ -130,7 +141,9 @@ static void opencl_describe(const void *state, struct fn_engine_description *ret
 
 const struct fn_backend fn_backend_opencl = {
     .open = opencl_open,
-    .run = opencl_run,
+    .slots = opencl_slots,
+    .submit = opencl_submit,
+    .collect = opencl_collect,
     .read_tensor = opencl_read_tensor,
     .describe = opencl_describe,
     .profile = opencl_profile,

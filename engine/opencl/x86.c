@@ -99,7 +99,9 @@ static const struct fn_ndrange_form avx2 = {.flags = "-DFN_X86=2",
                                      .form = its_form,                                             \
                                      .refuse = its_refuse,                                         \
                                      .open = fn_ndrange_open,                                      \
-                                     .run = fn_ndrange_run,                                        \
+                                     .slots = fn_ndrange_slots,                                    \
+                                     .submit = fn_ndrange_submit,                                  \
+                                     .collect = fn_ndrange_collect,                                \
                                      .read_tensor = fn_ndrange_read_tensor,                        \
                                      .profile = fn_ndrange_profile,                                \
                                      .close = fn_ndrange_close}

@@ -249,9 +249,17 @@ static void wrong_use_is_an_error_not_a_crash(void **state) {
     struct fn_engine *other = NULL;
     assert_int_equal(fn_engine_run(engine, crop, 0, embedding, NULL, &err), FN_USAGE);
     assert_int_equal(fn_engine_run(engine, crop, MAX_BATCH + 1, embedding, NULL, &err), FN_USAGE);
+    assert_int_equal(fn_engine_slots(engine), 1);
+    assert_int_equal(fn_engine_collect(engine, embedding, NULL, &err), FN_USAGE);
+    assert_ok(fn_engine_submit(engine, crop, 1, &err), err);
+    assert_int_equal(fn_engine_submit(engine, crop, 1, &err), FN_USAGE);
+    assert_int_equal(fn_engine_run(engine, crop, 1, embedding, NULL, &err), FN_USAGE);
+    assert_ok(fn_engine_collect(engine, embedding, NULL, &err), err);
     assert_int_equal(fn_engine_read_tensor(engine, 10000, 0, &value, &err), FN_USAGE);
     assert_int_equal(fn_engine_read_tensor(engine, 0, MAX_BATCH, &value, &err), FN_USAGE);
     struct fn_engine_options options = {.device = "reference", .max_batch = FN_MAX_BATCH + 1};
+    assert_int_equal(fn_engine_open(model, &options, &other, &err), FN_USAGE);
+    options = (struct fn_engine_options){.device = "reference", .slots = FN_MAX_SLOTS + 1};
     assert_int_equal(fn_engine_open(model, &options, &other, &err), FN_USAGE);
     assert_null(other);
     free(crop);
