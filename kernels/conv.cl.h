@@ -2,7 +2,7 @@
  *
  * conv.cl.h -- convolution, bias, residual add, rounding shift and ReLU in one kernel. Included
  * once per variant with these set:
- *   FN_CONV    the kernel's name
+ *   FN_CONV    the kernel's name; FN_CONV_item() is one work-item of it
  *   FN_TILE    output pixels that are computed at once, at most FN_LANES
  *   FN_BLOCKS  blocks of 16 output channels that are computed at once: a group
  *   FN_DOT     fn_dot, or fn_dot_signed for inputs below zero
@@ -114,25 +114,23 @@ FN_NAME(FN_CONV, finish)(const struct fn_layer_params *l, __global char *arena,
     }
 }
 
-/* One launch computes up to FN_MEMBERS layers that do not need each other. members: their indices;
- * ends: work-items of each, counted on from those before it. A work-item computes `spans` tiles in
- * a row for `chunks` groups. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-FN_CONV(__global char *arena, __global const char *weights, __global const int16 *channels,
-        __global const struct fn_layer_params *layers, __global const fn_ones *ones, int all,
-        int4 members, int4 ends, int4 spans, int4 chunks, int pictures, __global const int *order) {
-    int item = get_global_id(0);
-    const int member = (item >= ends.s0) + (item >= ends.s1) + (item >= ends.s2);
-    if (member > 0) item -= fn_pick(ends, member - 1);
-    const struct fn_layer_params l = layers[fn_pick(members, member)];
-    const int span = fn_pick(spans, member), chunk = fn_pick(chunks, member);
+/* A work-item of a step: `spans` tiles in a row for `chunks` groups of one of its layers. */
+static inline __attribute__((always_inline)) void
+FN_NAME(FN_CONV, item)(const struct fn_memory *m, __global const struct fn_step_params *step,
+                       int item) {
+    int member = 0;
+    while (item >= step->ends[member]) member++;
+    if (member > 0) item -= step->ends[member - 1];
+    const struct fn_layer_params l = m->layers[step->members[member]];
+    __global char *const arena = m->arena + step->arena;
+    const int span = step->spans[member], chunk = step->chunks[member];
     const int n_groups = (l.out_channels + FN_BLOCKS * FN_LANES - 1) / (FN_BLOCKS * FN_LANES);
     const int n_chunks = (n_groups + chunk - 1) / chunk;
     const int first_group = item % n_chunks * chunk,
               last_group = min(first_group + chunk, n_groups);
     const int group_size = l.kernel_h * l.kernel_w * l.quads * FN_BLOCKS;
     const int begin = item / n_chunks * span * FN_TILE;
-    const int end = min(begin + span * FN_TILE, pictures * l.out_width * l.out_height);
+    const int end = min(begin + span * FN_TILE, step->pictures * l.out_width * l.out_height);
     for (int pixel = begin; pixel < end; pixel += FN_TILE) {
         const int16 index = min(pixel + fn_count, end - 1);
         const int16 line = fn_divide(index, l.width_inverse);
@@ -144,16 +142,16 @@ FN_CONV(__global char *arena, __global const char *weights, __global const int16
         const int16 to = picture * l.out_picture + y * l.out_row + x * l.out_pitch;
         for (int group = first_group; group < last_group; group++) {
             __global const int16 *const group_channels =
-                channels + l.channels + group * FN_BLOCKS * 3;
+                m->channels + l.channels + group * FN_BLOCKS * 3;
             fn_sums acc[FN_TILE][FN_BLOCKS];
 #pragma unroll
             for (int b = 0; b < FN_BLOCKS; b++)
 #pragma unroll
                 for (int p = 0; p < FN_TILE; p++) acc[p][b] = fn_sums_of(group_channels[b * 3]);
             FN_NAME(FN_CONV, multiply)
-            (&l, arena, (__global const fn_quads *)(weights + l.weights) + group * group_size,
-             order + l.order + group * l.kernel_h * (3 + l.kernel_w * l.quads), ones, all, top, at,
-             acc);
+            (&l, arena, (__global const fn_quads *)(m->weights + l.weights) + group * group_size,
+             m->order + l.order + group * l.kernel_h * (3 + l.kernel_w * l.quads), m->ones, m->all,
+             top, at, acc);
 #pragma unroll
             for (int b = 0; b < FN_BLOCKS; b++) {
                 int16 sums[FN_TILE];

@@ -16,9 +16,27 @@
 #define FN_PASTE(a, b) a##_##b
 #define FN_NAME(a, b)  FN_PASTE(a, b)
 
-static inline int fn_pick(int4 v, int i) {
-    return i == 0 ? v.s0 : i == 1 ? v.s1 : i == 2 ? v.s2 : v.s3;
-}
+/* Everything a run works on; the same for all steps. */
+struct fn_memory {
+    __global char *arena;
+    __global const char *weights;
+    __global const int16 *channels;
+    __global const struct fn_layer_params *layers;
+    __global const int *order;
+    __global const fn_ones *ones;
+    __global int *sums; /* of the head's first half */
+    __global int *accumulators;
+    int all; /* -1 */
+};
+
+/* The first arguments of every kernel, and what becomes of them. */
+#define FN_ARGUMENTS                                                                               \
+    __global char *arena, __global const char *weights, __global const int16 *channels,            \
+        __global const struct fn_layer_params *layers, __global const int *order,                  \
+        __global const fn_ones *ones, __global int *sums, __global int *accumulators,              \
+        __global const struct fn_step_params *steps, int all, int step
+#define FN_MEMORY                                                                                  \
+    { arena, weights, channels, layers, order, ones, sums, accumulators, all }
 
 /* vstore16() in one instruction: pocl's own becomes sixteen. */
 static inline void fn_store16(char16 lanes, __global char *to) {
@@ -101,62 +119,80 @@ static inline void fn_store_gap(__global char *arena, const struct fn_layer_para
 #define FN_DOT    fn_dot_signed
 #include "conv.cl.h"
 
-/* Maximum over a window, brought to the output's fractional bits. A work-item: 16 channels
- * (dimension 1) of one row of one picture (dimension 0). */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-pool(__global char *arena, __global const struct fn_layer_params *layers, int layer) {
-    const struct fn_layer_params l = layers[layer];
-    const int row = get_global_id(0), block = get_global_id(1), first = block * FN_LANES;
-    const int picture = row / l.out_height, y = row % l.out_height;
-    const int n_lanes = l.out_channels - first, pitch = l.in_pitch;
-    __global const char *top =
-        arena + l.input + first + picture * l.in_picture + y * l.stride * l.in_row;
-    __global char *to = arena + l.output + first + picture * l.out_picture + y * l.out_row;
-    for (int x = 0; x < l.out_width; x++) {
-        char16 largest = -128;
-        for (int ky = 0; ky < l.kernel_h; ky++)
-            for (int kx = 0; kx < l.kernel_w; kx++)
-                largest =
-                    max(largest, vload16(0, top + ky * l.in_row + (x * l.stride + kx) * pitch));
-        const char16 lanes = fn_pool_rescale(largest, l.pool_shift);
-        if (n_lanes >= FN_LANES)
-            fn_store16(lanes, to + x * l.out_pitch);
-        else
-            fn_store_some(lanes, to + x * l.out_pitch, n_lanes);
+/* Maximum over a window, brought to the output's fractional bits. A work-item: one row of one
+ * picture. */
+static inline void fn_pool_item(const struct fn_memory *m,
+                                __global const struct fn_step_params *step, int item) {
+    const struct fn_layer_params l = m->layers[step->members[0]];
+    __global char *const arena = m->arena + step->arena;
+    const int picture = item / l.out_height, y = item % l.out_height, pitch = l.in_pitch;
+    const int from = picture * l.out_picture + y * l.out_row;
+    for (int first = 0; first < l.out_channels; first += FN_LANES) {
+        const int n_lanes = l.out_channels - first;
+        __global const char *top =
+            arena + l.input + first + picture * l.in_picture + y * l.stride * l.in_row;
+        __global char *to = arena + l.output + first + from;
+        for (int x = 0; x < l.out_width; x++) {
+            char16 largest = -128;
+            for (int ky = 0; ky < l.kernel_h; ky++)
+                for (int kx = 0; kx < l.kernel_w; kx++)
+                    largest =
+                        max(largest, vload16(0, top + ky * l.in_row + (x * l.stride + kx) * pitch));
+            const char16 lanes = fn_pool_rescale(largest, l.pool_shift);
+            if (n_lanes >= FN_LANES)
+                fn_store16(lanes, to + x * l.out_pitch);
+            else
+                fn_store_some(lanes, to + x * l.out_pitch, n_lanes);
+        }
     }
-    const int from = picture * l.out_picture + y * l.out_row + first;
-    const int n = min(FN_LANES, n_lanes);
-    fn_store_gap(arena, &l, from + l.out_width * l.out_pitch, n);
-    if (row == 0) fn_store_gap(arena, &l, first - l.out_gap * l.out_pitch, n);
+    fn_store_gap(arena, &l, from + l.out_width * l.out_pitch, l.out_channels);
+    if (item == 0) fn_store_gap(arena, &l, -l.out_gap * l.out_pitch, l.out_channels);
 }
 
 /* The head's first half: each channel summed over all positions, not rounded. A work-item: 16
- * channels (dimension 1) of one picture (dimension 0). sums: [picture][16 * blocks]. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-head_sum(__global const char *arena, __global const struct fn_layer_params *layers, int layer,
-         __global int16 *sums) {
-    __global const struct fn_layer_params *l = layers + layer;
-    const int picture = get_global_id(0), block = get_global_id(1);
-    __global const char *from = arena + l->input + picture * l->in_picture + block * FN_LANES;
+ * channels of one picture. sums: [picture][16 * blocks]. */
+static inline void fn_head_sum_item(const struct fn_memory *m,
+                                    __global const struct fn_step_params *step, int item) {
+    __global const struct fn_layer_params *l = m->layers + step->members[0];
+    const int blocks = (l->quads * FN_QUAD + FN_LANES - 1) / FN_LANES;
+    __global const char *from = m->arena + step->arena + l->input + item / blocks * l->in_picture +
+                                item % blocks * FN_LANES;
     int16 sum = 0;
     for (int y = 0; y < l->in_height; y++)
         for (int x = 0; x < l->in_width; x++)
             sum += convert_int16(vload16(0, from + y * l->in_row + x * l->in_pitch));
-    sums[picture * get_global_size(1) + block] = sum;
+    ((__global int16 *)m->sums)[step->first * blocks + item] = sum;
 }
 
-/* The second half: 16 accumulators (dimension 1) of one picture (dimension 0). Weights here are
- * [block][channel][16 lanes]. accumulators: [picture][16 * blocks]. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-head(__global const char *weights, __global const int16 *channels,
-     __global const struct fn_layer_params *layers, int layer, __global const int *sums,
-     __global int16 *accumulators) {
-    __global const struct fn_layer_params *l = layers + layer;
-    const int picture = get_global_id(0), block = get_global_id(1);
+/* The second half: 16 accumulators of one picture. Weights here are [block][channel][16 lanes].
+ * accumulators: [picture][16 * blocks]. */
+static inline void fn_head_item(const struct fn_memory *m,
+                                __global const struct fn_step_params *step, int item) {
+    __global const struct fn_layer_params *l = m->layers + step->members[0];
+    const int blocks = (l->out_channels + FN_LANES - 1) / FN_LANES;
+    const int picture = step->first + item / blocks, block = item % blocks;
     const int n = l->quads * FN_QUAD;
-    __global const char16 *w = (__global const char16 *)(weights + l->weights) + block * n;
-    sums += picture * ((n + FN_LANES - 1) / FN_LANES) * FN_LANES;
-    int16 acc = channels[l->channels + block * 3];
+    __global const char16 *w = (__global const char16 *)(m->weights + l->weights) + block * n;
+    __global const int *sums = m->sums + picture * ((n + FN_LANES - 1) / FN_LANES) * FN_LANES;
+    int16 acc = m->channels[l->channels + block * 3];
     for (int c = 0; c < n; c++) acc += convert_int16(w[c]) * sums[c];
-    accumulators[picture * get_global_size(1) + block] = acc;
+    ((__global int16 *)m->accumulators)[picture * blocks + block] = acc;
 }
+
+#ifdef FN_X86
+#include "run.cl.h"
+#else
+/* One launch a step: `step` says which. */
+#define FN_KERNEL(name, item)                                                                      \
+    __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void name(FN_ARGUMENTS) {              \
+        const struct fn_memory memory = FN_MEMORY;                                                 \
+        item(&memory, steps + step, get_global_id(0));                                             \
+    }
+FN_KERNEL(conv, conv_item)
+FN_KERNEL(conv_tail, conv_tail_item)
+FN_KERNEL(conv_narrow, conv_narrow_item)
+FN_KERNEL(conv_signed, conv_signed_item)
+FN_KERNEL(pool, fn_pool_item)
+FN_KERNEL(head_sum, fn_head_sum_item)
+FN_KERNEL(head, fn_head_item)
+#endif

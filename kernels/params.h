@@ -51,4 +51,34 @@ struct fn_layer_params {
     fn_word pool_shift;        /* d */
 };
 
+/* What a step computes, and with which kernel. */
+#define FN_STEP_CONV        0
+#define FN_STEP_CONV_TAIL   1
+#define FN_STEP_CONV_NARROW 2
+#define FN_STEP_CONV_SIGNED 3
+#define FN_STEP_POOL        4
+#define FN_STEP_HEAD_SUM    5
+#define FN_STEP_HEAD        6
+#define FN_STEP_KINDS       7
+
+/* One step of a share: work-items that do not need each other. Those of a convolution are split by
+ * member: members, the layers; ends, the work-items up to each one's last; a work-item computes
+ * `spans` tiles in a row for `chunks` groups. The others have one member and count their items by
+ * rows or pictures first, blocks of 16 channels last.
+ * A share is some of a run's pictures with an arena of their own; steps: [share][step]. */
+struct fn_step_params {
+    fn_word kind, n_items;
+    fn_word arena, first, pictures; /* of the share: its arena's offset, bytes; its first picture */
+    fn_word members[FN_MEMBERS], ends[FN_MEMBERS], spans[FN_MEMBERS], chunks[FN_MEMBERS];
+};
+
+#define FN_MAX_SHARES 32
+
+/* How far a step is, where cores share it out among themselves (run.cl.h): a cache line for each
+ * number. */
+struct fn_progress {
+    fn_word claimed, unused[15];
+    fn_word done, unused_too[15];
+};
+
 #endif

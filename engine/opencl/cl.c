@@ -357,13 +357,8 @@ fn_status fn_cl_buffer(struct fn_cl *cl, size_t size, const void *bytes, int *re
     fn_status status = fn_cl_check(code, "clCreateBuffer", err);
     if (status != FN_OK) return status;
     cl->n_buffers++;
-    const char zero = 0;
-    if (bytes)
-        status = fn_cl_write(cl, buffer, 0, bytes, size, err);
-    else
-        status = fn_cl_check(
-            clEnqueueFillBuffer(cl->queue, cl->buffers[buffer], &zero, 1, 0, size, 0, NULL, NULL),
-            "clEnqueueFillBuffer", err);
+    status =
+        bytes ? fn_cl_write(cl, buffer, 0, bytes, size, err) : fn_cl_clear(cl, buffer, size, err);
     if (status == FN_OK) *ret_buffer = buffer;
     return status;
 }
@@ -378,14 +373,6 @@ fn_status fn_cl_set_buffer(struct fn_cl *cl, int kernel, int argument, int buffe
 fn_status fn_cl_set_int(struct fn_cl *cl, int kernel, int argument, int value,
                         struct fn_error *err) {
     cl_int v = value;
-    return fn_cl_check(clSetKernelArg(cl->kernels[kernel], (cl_uint)argument, sizeof v, &v),
-                       "clSetKernelArg", err);
-}
-
-fn_status fn_cl_set_int4(struct fn_cl *cl, int kernel, int argument, const int values[4],
-                         struct fn_error *err) {
-    cl_int4 v;
-    for (int i = 0; i < 4; i++) v.s[i] = values[i];
     return fn_cl_check(clSetKernelArg(cl->kernels[kernel], (cl_uint)argument, sizeof v, &v),
                        "clSetKernelArg", err);
 }
@@ -406,14 +393,14 @@ static fn_status add_time(cl_event event, double *add_seconds, struct fn_error *
     return status;
 }
 
-fn_status fn_cl_launch(struct fn_cl *cl, int kernel, const size_t global[2], double *add_seconds,
+fn_status fn_cl_launch(struct fn_cl *cl, int kernel, size_t n_items, double *add_seconds,
                        struct fn_error *err) {
     bool timed = cl->profile && add_seconds;
     cl_event event = NULL;
-    const size_t local[2] = {1, 1}; /* as every kernel requires by its attribute */
+    const size_t local = 1; /* as every kernel requires by its attribute */
     fn_status status =
-        fn_cl_check(clEnqueueNDRangeKernel(cl->queue, cl->kernels[kernel], 2, NULL, global, local,
-                                           0, NULL, timed ? &event : NULL),
+        fn_cl_check(clEnqueueNDRangeKernel(cl->queue, cl->kernels[kernel], 1, NULL, &n_items,
+                                           &local, 0, NULL, timed ? &event : NULL),
                     "clEnqueueNDRangeKernel", err);
     if (status == FN_OK && timed) status = add_time(event, add_seconds, err);
     if (event) (void)clReleaseEvent(event);
@@ -425,6 +412,13 @@ fn_status fn_cl_write(struct fn_cl *cl, int buffer, size_t offset, const void *b
     return fn_cl_check(clEnqueueWriteBuffer(cl->queue, cl->buffers[buffer], CL_TRUE, offset, size,
                                             bytes, 0, NULL, NULL),
                        "clEnqueueWriteBuffer", err);
+}
+
+fn_status fn_cl_clear(struct fn_cl *cl, int buffer, size_t size, struct fn_error *err) {
+    const char zero = 0;
+    return fn_cl_check(
+        clEnqueueFillBuffer(cl->queue, cl->buffers[buffer], &zero, 1, 0, size, 0, NULL, NULL),
+        "clEnqueueFillBuffer", err);
 }
 
 fn_status fn_cl_read(struct fn_cl *cl, int buffer, size_t offset, void *ret_bytes, size_t size,

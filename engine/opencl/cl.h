@@ -65,14 +65,14 @@ FN_MUST fn_status fn_cl_set_buffer(struct fn_cl *cl, int kernel, int argument, i
                                    struct fn_error *err);
 FN_MUST fn_status fn_cl_set_int(struct fn_cl *cl, int kernel, int argument, int value,
                                 struct fn_error *err);
-/* An int4. */
-FN_MUST fn_status fn_cl_set_int4(struct fn_cl *cl, int kernel, int argument, const int values[4],
-                                 struct fn_error *err);
 
-/* Queue a kernel over global[0] x global[1] work-items. add_seconds: NULL, or on a profiling device
+/* Queue a kernel over n_items work-items. add_seconds: NULL, or on a profiling device
  * where the time it took is added, for which the call waits. */
-FN_MUST fn_status fn_cl_launch(struct fn_cl *cl, int kernel, const size_t global[2],
-                               double *add_seconds, struct fn_error *err);
+FN_MUST fn_status fn_cl_launch(struct fn_cl *cl, int kernel, size_t n_items, double *add_seconds,
+                               struct fn_error *err);
+
+/* Queue zeros for a whole buffer of `size` bytes. */
+FN_MUST fn_status fn_cl_clear(struct fn_cl *cl, int buffer, size_t size, struct fn_error *err);
 
 /* Copy to or from a buffer, after everything that is queued; both wait. */
 FN_MUST fn_status fn_cl_write(struct fn_cl *cl, int buffer, size_t offset, const void *bytes,

@@ -5,12 +5,15 @@
  * belongs to a tile is computed once and the weights stay in the core's second cache. */
 #include "engine/opencl/split.h"
 
+#include <stdbool.h>
+
 /* Work-items for each compute unit: several, so that no core waits long for another's last one. */
 #define ITEMS_PER_UNIT 4
 /* Bytes of weights that a work-item goes through again and again. */
 #define CHUNK_SIZE (256 << 10)
 
-int fn_split_tiles(const struct fn_network *network, int layer, int tile, int n) {
+/* Tiles of `tile` pixels in the output of n pictures. */
+static int count_tiles(const struct fn_network *network, int layer, int tile, int n) {
     const struct fn_tensor *out = &network->tensors[network->layers[layer].output];
     return fn_divide_up(n * out->height * out->width, tile);
 }
@@ -40,27 +43,86 @@ static void split_layer(const struct fn_split_facts *facts, int index, int tiles
     *ret_span = span < 1 ? 1 : span > tiles ? tiles : (int)span;
 }
 
-void fn_split_step(const struct fn_split_facts *facts, const struct fn_step *step, int tile, int n,
-                   struct fn_split *ret_split) {
-    struct fn_split split = {0};
+/* CONV_TAIL in place of CONV where that computes fewer pixels in vain, and not just as few. */
+static int choose_kind(const struct fn_split_facts *facts, const struct fn_step *step, int n) {
+    int kind = facts->kinds[step->layers[0]];
+    int64_t conv = 0, tail = 0;
+    for (int i = 0; i < step->n; i++) {
+        int layer = step->layers[i];
+        conv += count_tiles(facts->network, layer, facts->tile[FN_STEP_CONV], n);
+        tail += count_tiles(facts->network, layer, facts->tile[FN_STEP_CONV_TAIL], n);
+    }
+    bool better = 8 * tail * facts->tile[FN_STEP_CONV_TAIL] < 7 * conv * facts->tile[FN_STEP_CONV];
+    return kind == FN_STEP_CONV && better ? FN_STEP_CONV_TAIL : kind;
+}
+
+static struct fn_step_params split_convs(const struct fn_split_facts *facts,
+                                         const struct fn_step *step, int n) {
+    struct fn_step_params split = {.kind = choose_kind(facts, step, n), .pictures = n};
     int tiles[FN_MEMBERS];
     int64_t cost = 0;
     for (int i = 0; i < step->n; i++) {
         int index = step->layers[i];
-        tiles[i] = fn_split_tiles(facts->network, index, tile, n);
+        tiles[i] = count_tiles(facts->network, index, facts->tile[split.kind], n);
         cost += group_cost(facts, index) * count_groups(facts, index) * tiles[i];
     }
-    int64_t share = cost / facts->compute_units / ITEMS_PER_UNIT + 1;
-    for (int i = 0; i < FN_MEMBERS; i++) {
-        split.spans[i] = split.chunks[i] = 1;
-        if (i < step->n) {
-            int index = step->layers[i];
-            split.members[i] = index;
-            split_layer(facts, index, tiles[i], share, &split.spans[i], &split.chunks[i]);
-            split.n_items += fn_divide_up(count_groups(facts, index), split.chunks[i]) *
-                             fn_divide_up(tiles[i], split.spans[i]);
-        }
-        split.ends[i] = split.n_items; /* of those after the last too: kernels look at all */
+    int units = fn_divide_up(facts->compute_units, facts->n_shares);
+    int64_t share = cost / units / ITEMS_PER_UNIT + 1;
+    for (int i = 0; i < step->n; i++) {
+        int index = step->layers[i];
+        split.members[i] = index;
+        split_layer(facts, index, tiles[i], share, &split.spans[i], &split.chunks[i]);
+        split.n_items += fn_divide_up(count_groups(facts, index), split.chunks[i]) *
+                         fn_divide_up(tiles[i], split.spans[i]);
+        split.ends[i] = split.n_items;
     }
-    *ret_split = split;
+    return split;
+}
+
+static struct fn_step_params make_step(int kind, int layer, int items) {
+    return (struct fn_step_params){.kind = kind, .n_items = items, .members = {layer}};
+}
+
+/* The steps of n pictures that run together. */
+static int split_share(const struct fn_split_facts *facts, int n,
+                       struct fn_step_params ret_steps[FN_MAX_STEPS]) {
+    const struct fn_network *network = facts->network;
+    int n_steps = 0;
+    for (int i = 0; i < facts->schedule->n_steps; i++) {
+        const struct fn_step *step = &facts->schedule->steps[i];
+        int index = step->layers[0];
+        const struct fn_layer *layer = &network->layers[index];
+        int in_blocks = fn_divide_up(network->tensors[layer->input].channels, FN_LANES);
+        switch (layer->op) {
+        case FN_OP_CONV:
+            ret_steps[n_steps++] = split_convs(facts, step, n);
+            break;
+        case FN_OP_POOL:
+            ret_steps[n_steps++] =
+                make_step(FN_STEP_POOL, index, n * network->tensors[layer->output].height);
+            break;
+        case FN_OP_HEAD:
+            ret_steps[n_steps++] = make_step(FN_STEP_HEAD_SUM, index, n * in_blocks);
+            ret_steps[n_steps++] =
+                make_step(FN_STEP_HEAD, index, n * fn_divide_up(layer->out_channels, FN_LANES));
+            break;
+        }
+    }
+    return n_steps;
+}
+
+int fn_split_make(const struct fn_split_facts *facts, int n,
+                  struct fn_step_params ret_steps[FN_MAX_SHARES * FN_MAX_STEPS]) {
+    int n_steps = 0, first = 0;
+    for (int share = 0; share < facts->n_shares; share++) {
+        int pictures = fn_split_pictures(n, facts->n_shares, share);
+        struct fn_step_params *steps = ret_steps + (size_t)share * (size_t)n_steps;
+        n_steps = split_share(facts, pictures, steps);
+        for (int i = 0; i < n_steps; i++) {
+            steps[i].arena = share * facts->plan->arena_size;
+            steps[i].first = first;
+        }
+        first += pictures;
+    }
+    return n_steps;
 }

@@ -75,6 +75,7 @@ static const struct fn_ndrange_form avx512_vnni = {.flags = "-DFN_X86=512",
                                                    .tail_tile = 9,
                                                    .narrow_tile = 12,
                                                    .signed_tile = 8,
+                                                   .one_launch = true,
                                                    .unsigned_inputs = true};
 /* 6 pixels of 16 channels are 12 of 16 registers. */
 static const struct fn_ndrange_form avx_vnni = {.flags = "-DFN_X86=256",
@@ -83,6 +84,7 @@ static const struct fn_ndrange_form avx_vnni = {.flags = "-DFN_X86=256",
                                                 .tail_tile = 5,
                                                 .narrow_tile = 6,
                                                 .signed_tile = 6,
+                                                .one_launch = true,
                                                 .unsigned_inputs = true};
 
 /* 4 pixels of 16 channels are 8 of 16 registers; four more hold what is added in 16 bits. */
@@ -92,6 +94,7 @@ static const struct fn_ndrange_form avx2 = {.flags = "-DFN_X86=2",
                                             .tail_tile = 3,
                                             .narrow_tile = 4,
                                             .signed_tile = 4,
+                                            .one_launch = true,
                                             .ordered = true};
 
 #define FAMILY(family, its_name, its_form, its_refuse)                                             \
