@@ -9,6 +9,7 @@
 #ifndef FN_HTTP_H
 #define FN_HTTP_H
 
+#include <jansson.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,6 +36,13 @@ struct fn_http_header {
     const char *name, *value;
     size_t name_size, value_size;
 };
+
+/* What a foreign protocol says in the place of `problem` (stolen; with request_id, and
+ * retry_after_ms where that is known), as application/json. May change *status. NULL when memory is
+ * out. */
+struct fn_http_request;
+typedef json_t *fn_http_reword(const struct fn_http_request *request, json_t *problem,
+                               const struct fn_error *err, int *status);
 
 struct fn_http_reply {
     int status;
@@ -65,6 +73,7 @@ struct fn_http_request {
     atomic_bool gone;                  /* nobody waits for the reply any more */
     bool is_expected;                  /* counted into the load, with expected_ns; the handlers' */
     const void *route;                 /* for the handlers; NULL before admit() */
+    fn_http_reword *reword;            /* how the route words its errors; NULL: RFC 9457 */
     int64_t expected_ns;
     long retry_after_ms; /* what a refusal says about trying again; 0: the usual */
     fn_status status;    /* what became of it, for the log line */

@@ -44,9 +44,7 @@ static void set_body(struct fn_http_request *request, int http_status, const cha
 /* `object` is stolen; NULL: memory is out. */
 static void set_json(struct fn_http_request *request, int http_status, const char *content_type,
                      json_t *object) {
-    char *text = NULL;
-    if (object && json_object_set_new(object, "request_id", json_string(request->id)) == 0)
-        text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(object);
     size_t size = text ? strlen(text) : 0;
     char *with_newline = text ? realloc(text, size + 1) : NULL;
@@ -55,9 +53,31 @@ static void set_json(struct fn_http_request *request, int http_status, const cha
     set_body(request, http_status, content_type, with_newline, size + 1);
 }
 
+/* Set a member of `object` to `value` (stolen) and give it; NULL when memory is out. */
+static json_t *with(json_t *object, const char *name, json_t *value) {
+    if (object && json_object_set_new(object, name, value) == 0) return object;
+    json_decref(object);
+    return NULL;
+}
+
 void fn_reply_json(struct fn_http_request *request, int http_status, json_t *object) {
+    fn_reply_foreign_json(request, http_status,
+                          with(object, "request_id", json_string(request->id)));
+}
+
+void fn_reply_foreign_json(struct fn_http_request *request, int http_status, json_t *object) {
     request->status = FN_OK;
     set_json(request, http_status, "application/json", object);
+}
+
+static void set_problem(struct fn_http_request *request, const struct fn_error *err,
+                        json_t *object) {
+    int http_status = fn_status_http(err->status);
+    object = with(object, "request_id", json_string(request->id));
+    if (request->reword && object) object = request->reword(request, object, err, &http_status);
+    request->status = err->status;
+    set_json(request, http_status,
+             request->reword ? "application/json" : "application/problem+json", object);
 }
 
 json_t *fn_reply_problem_object(const struct fn_error *err) {
@@ -73,16 +93,10 @@ json_t *fn_reply_problem_object(const struct fn_error *err) {
 void fn_reply_retry(struct fn_http_request *request, const struct fn_error *err,
                     long retry_after_ms) {
     char seconds[24];
-    json_t *object = fn_reply_problem_object(err);
-    request->status = err->status;
-    if (object &&
-        json_object_set_new(object, "retry_after_ms", json_integer(retry_after_ms)) != 0) {
-        json_decref(object);
-        object = NULL;
-    }
     (void)snprintf(seconds, sizeof seconds, "%ld", (retry_after_ms + 999) / 1000);
     fn_reply_header(request, "Retry-After", seconds);
-    set_json(request, fn_status_http(err->status), "application/problem+json", object);
+    set_problem(request, err,
+                with(fn_reply_problem_object(err), "retry_after_ms", json_integer(retry_after_ms)));
 }
 
 void fn_reply_problem(struct fn_http_request *request, const struct fn_error *err) {
@@ -92,8 +106,7 @@ void fn_reply_problem(struct fn_http_request *request, const struct fn_error *er
                        request->retry_after_ms ? request->retry_after_ms : RETRY_AFTER_MS_DEFAULT);
         return;
     }
-    request->status = err->status;
-    set_json(request, http_status, "application/problem+json", fn_reply_problem_object(err));
+    set_problem(request, err, fn_reply_problem_object(err));
 }
 
 void fn_reply_bytes(struct fn_http_request *request, const char *content_type, void *bytes,

@@ -13,11 +13,14 @@
  * significant digits, which gives every float32 back exactly. request_id is added. */
 void fn_reply_json(struct fn_http_request *request, int http_status, json_t *object);
 
+/* The same for an answer whose members another protocol has fixed: nothing is added. */
+void fn_reply_foreign_json(struct fn_http_request *request, int http_status, json_t *object);
+
 /* The members of a problem, for one that is part of an answer; NULL when memory is out. */
 json_t *fn_reply_problem_object(const struct fn_error *err);
 
 /* application/problem+json with type, title, status, detail, code and request_id. The statuses that
- * mean "later" carry Retry-After and retry_after_ms too. */
+ * mean "later" carry Retry-After and retry_after_ms too. Routes of other protocols reword it. */
 void fn_reply_problem(struct fn_http_request *request, const struct fn_error *err);
 
 /* The same with a measured guess when trying again is worth while. */

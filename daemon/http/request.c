@@ -64,6 +64,7 @@ struct fn_http_request *fn_request_stand_in(const struct fn_http_request *reques
     memcpy(stand_in->allow_origin, request->allow_origin, sizeof stand_in->allow_origin);
     stand_in->method = request->method;
     stand_in->route = request->route;
+    stand_in->reword = request->reword;
     stand_in->arrived_ns = request->arrived_ns;
     stand_in->lane = request->lane;
     return stand_in;
