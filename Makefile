@@ -158,6 +158,13 @@ $(VENV)/.made: tests/requirements.txt
 	$(Q)$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	$(Q)touch $@
 
+# CompreFace's client cannot share a folder with Triton's.
+VENV_COMPREFACE := build/venv-compreface
+$(VENV_COMPREFACE)/.made: tests/http/foreign/compreface-requirements.txt
+	$(Q)python3 -m venv --clear $(VENV_COMPREFACE)
+	$(Q)$(VENV_COMPREFACE)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(Q)touch $@
+
 .PHONY: check check-full soak unit-build pytest
 check: ## set up, build with gcc and clang, test, test under sanitizers, fuzz, lint
 	$(Q)scripts/setup.sh check
@@ -176,7 +183,7 @@ soak: all $(VENV)/.made ## the proofs that take hours: 1,000 restarts, an hour o
 
 unit-build: $(UNIT_BIN)
 
-pytest: all $(SHIMS) $(VENV)/.made ## run the Python tests: T=tests/http chooses some
+pytest: all $(SHIMS) $(VENV)/.made $(VENV_COMPREFACE)/.made ## run the Python tests: T=tests/http chooses some
 	$(Q)FACENETD_BUILD=$(BUILD) FACENETD_PROOF=$(PROOF) $(PYTEST) -m '$(MARKED)' $(or $(T),tests)
 
 # The trainer, beside Debian's PyTorch: PyPI's brings 3 GB of CUDA along. It needs Debian's Python.

@@ -109,7 +109,7 @@ static void give_back(struct fn_finder *finder, struct desk *desk) {
 
 /* ---- finding -------------------------------------------------------------------------------- */
 
-static bool is_rejected(unsigned reject, const struct fn_found_face *found) {
+static bool is_rejected(const struct fn_find_options *options, const struct fn_found_face *found) {
     const struct fn_face_quality *q = &found->quality;
     unsigned is = (q->size < SMALL_PIXELS ? FN_REJECT_SMALL : 0) |
                   (q->sharpness < BLURRED_VARIANCE ? FN_REJECT_BLURRED : 0) |
@@ -117,7 +117,7 @@ static bool is_rejected(unsigned reject, const struct fn_found_face *found) {
                   (q->brightness > BRIGHT_LUMA ? FN_REJECT_BRIGHT : 0) |
                   (fabs(q->roll) > TILTED_DEGREES ? FN_REJECT_TILTED : 0) |
                   (found->face.score < UNSURE_SCORE ? FN_REJECT_UNSURE : 0);
-    return (is & reject) != 0;
+    return (is & options->reject) != 0 || found->face.score < options->least_score;
 }
 
 static fn_status cut(const struct fn_finder *finder, const struct fn_picture *picture,
@@ -132,15 +132,15 @@ static fn_status cut(const struct fn_finder *finder, const struct fn_picture *pi
 
 /* Take the rejected out of desk->kept. */
 static fn_status reject(const struct fn_finder *finder, struct desk *desk,
-                        const struct fn_picture *picture, unsigned reasons, int *n,
-                        struct fn_error *err) {
+                        const struct fn_picture *picture, const struct fn_find_options *options,
+                        int *n, struct fn_error *err) {
     int kept = 0;
     for (int i = 0; i < *n; i++) {
         struct fn_found_face found;
         fn_status status =
             cut(finder, picture, &desk->faces[desk->kept[i]], desk->crop, &found, err);
         if (status != FN_OK) return status;
-        if (!is_rejected(reasons, &found)) desk->kept[kept++] = desk->kept[i];
+        if (!is_rejected(options, &found)) desk->kept[kept++] = desk->kept[i];
     }
     *n = kept;
     return FN_OK;
@@ -191,7 +191,8 @@ static fn_status search(struct fn_finder *finder, struct desk *desk,
     found->min_face = report.min_face;
     found->limited = report.limited;
     for (int i = 0; i < n; i++) desk->kept[i] = i;
-    if (options->reject) status = reject(finder, desk, picture, options->reject, &n, err);
+    if (options->reject || options->least_score > 0)
+        status = reject(finder, desk, picture, options, &n, err);
     found->rejected = found->found - n;
     if (status == FN_OK && options->chosen && n > 0)
         status = choose(desk, picture, options->choice, &n, err);
@@ -234,6 +235,21 @@ fn_status fn_finder_find(struct fn_finder *finder, const struct fn_picture *pict
     else
         fn_found_done(&found);
     return status;
+}
+
+fn_status fn_found_take_crop(const uint8_t *pixels, struct fn_found *ret_found,
+                             struct fn_error *err) {
+    struct fn_found found = {0};
+    fn_status status = make_room(&found, 1, err);
+    if (status != FN_OK) {
+        fn_found_done(&found);
+        return status;
+    }
+    found.found = 1;
+    found.faces[0].face = (struct fn_face){.x2 = FN_CROP_SIDE, .y2 = FN_CROP_SIDE};
+    memcpy(found.crops, pixels, FN_CROP_SIZE);
+    *ret_found = found;
+    return FN_OK;
 }
 
 void fn_found_done(struct fn_found *found) {

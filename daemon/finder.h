@@ -30,6 +30,7 @@ struct fn_find_options {
     int max_faces;              /* 1...FN_DETECT_MAX_FACES */
     double min_face;            /* pixels; 0: the detector's default */
     unsigned reject;            /* set of enum fn_reject */
+    double least_score;         /* faces of a lower one are rejected too; 0: none */
 };
 
 struct fn_found_face {
@@ -67,6 +68,9 @@ const char *fn_finder_crop(const struct fn_finder *finder, bool looked);
 FN_MUST fn_status fn_finder_find(struct fn_finder *finder, const struct fn_picture *picture,
                                  const struct fn_find_options *options, struct fn_found *ret_found,
                                  struct fn_error *err);
+/* Take the pixels of a ready crop, [160][160][3] in RGB, as the one face. They are copied. */
+FN_MUST fn_status fn_found_take_crop(const uint8_t *pixels, struct fn_found *ret_found,
+                                     struct fn_error *err);
 void fn_found_done(struct fn_found *found);
 
 #endif

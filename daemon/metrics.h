@@ -16,7 +16,7 @@
 #include "engine/engine.h"
 #include "engine/status.h"
 
-#define FN_METRIC_ROUTES    32
+#define FN_METRIC_ROUTES    48
 #define FN_METRIC_STATUSES  24
 #define FN_HISTOGRAM_BOUNDS 14
 

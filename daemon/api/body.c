@@ -54,7 +54,8 @@ static fn_status set_picture(struct reading *r, const struct fn_body_field *fiel
         free(owned);
         return status;
     }
-    *picture = (struct fn_body_picture){field->name, bytes, size, owned};
+    *picture =
+        (struct fn_body_picture){.name = field->name, .bytes = bytes, .size = size, .owned = owned};
     if (many) r->body->n_pictures++;
     return FN_OK;
 }

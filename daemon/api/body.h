@@ -41,6 +41,7 @@ struct fn_body_picture {
     const char *name;     /* of the field, static; NULL: not given */
     const uint8_t *bytes; /* borrowed from the request's body, or `owned` */
     size_t size;          /* > 0 when given */
+    bool is_crop;         /* not a file: the pixels of a crop, [160][160][3] */
     uint8_t *owned;
 };
 

@@ -3,6 +3,7 @@
  * call.c -- see call.h. */
 #include "daemon/api/call.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/clock.h"
@@ -27,6 +28,7 @@ static void end(struct fn_call *call) {
     }
     free(call->shots);
     fn_body_free(call->body);
+    free(call->extra);
     free(call);
     fn_service_release(service);
     fn_http_finish(request);
@@ -44,10 +46,20 @@ void fn_call_answer(struct fn_call *call, json_t *object) {
     end(call);
 }
 
+void fn_call_answer_foreign(struct fn_call *call, json_t *object) {
+    fn_reply_foreign_json(call->request, 200, object);
+    end(call);
+}
+
+void fn_call_answer_bytes(struct fn_call *call, const char *content_type, void *bytes,
+                          size_t size) {
+    fn_reply_bytes(call->request, content_type, bytes, size);
+    end(call);
+}
+
 void fn_call_answer_png(struct fn_call *call, uint8_t *bytes, size_t size, const char *crop) {
     fn_reply_header(call->request, "X-Facenetd-Crop", crop);
-    fn_reply_bytes(call->request, "image/png", bytes, size);
-    end(call);
+    fn_call_answer_bytes(call, "image/png", bytes, size);
 }
 
 void fn_call_refuse(struct fn_call *call, const struct fn_error *err) {
@@ -109,6 +121,11 @@ static fn_status look(struct fn_shot *shot, struct fn_error *err) {
     if (call->how & FN_CALL_ONE) options.max_faces = 1;
     FN_CLEANUP(fn_picture_free) struct fn_picture *picture = NULL;
     int64_t started = fn_now_ns();
+    if (source->is_crop) {
+        shot->width = shot->height = FN_CROP_SIDE;
+        shot->orientation = 1;
+        return fn_found_take_crop(source->bytes, &shot->found, err);
+    }
     fn_status status = fn_picture_decode(source->bytes, source->size,
                                          call->service->config->max_pixels, &picture, err);
     int64_t decoded = fn_now_ns();
@@ -252,6 +269,10 @@ void fn_call_look(struct fn_call *call, int n, unsigned how, void (*answer)(stru
         call->shots[i].task.run = run_shot;
         call->shots[i].call = call;
         call->shots[i].name = name ? name : "img";
+        if (call->body->n_pictures <= 1) continue;
+        (void)snprintf(call->shots[i].label, sizeof call->shots[i].label, "%s[%d]",
+                       call->shots[i].name, i);
+        call->shots[i].name = call->shots[i].label;
     }
     for (int i = 1; i < first; i++)
         fn_workers_push(call->service->server->workers, &call->shots[i].task, FN_TASK_BEGIN);

@@ -18,7 +18,8 @@
 struct fn_shot {
     struct fn_task task;
     struct fn_call *call;
-    const char *name;            /* of the field it came in, static */
+    const char *name;            /* of the field it came in, static; or `label` */
+    char label[16];              /* "image[2]": of a field that came with many */
     int width, height;           /* upright pixels of the file */
     int orientation;             /* 1...8 */
     struct fn_found found;       /* its faces and their crops */
@@ -40,6 +41,7 @@ struct fn_call {
     struct fn_service *service;      /* borrowed */
     struct fn_http_request *request; /* owned */
     struct fn_body *body;            /* owned; pictures' bytes end when they are decoded */
+    void *extra;                     /* what a handler keeps between steps; owned: free() */
     void (*step)(struct fn_call *);  /* what comes next */
     unsigned how;                    /* set of enum fn_call_how */
     int n_shots;
@@ -68,6 +70,11 @@ const char *fn_call_backend(const struct fn_call *call);
 
 /* End the call with 200 and `object` (stolen; NULL: out of memory). */
 void fn_call_answer(struct fn_call *call, json_t *object);
+/* The same with an answer whose members another protocol has fixed: nothing is added. */
+void fn_call_answer_foreign(struct fn_call *call, json_t *object);
+/* End the call with 200 and `bytes` (stolen; NULL: out of memory) of that type (static); headers
+ * are the handler's. */
+void fn_call_answer_bytes(struct fn_call *call, const char *content_type, void *bytes, size_t size);
 /* End the call with a PNG (stolen), cut by the contract `crop` (static). */
 void fn_call_answer_png(struct fn_call *call, uint8_t *bytes, size_t size, const char *crop);
 /* End the call with a problem. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "engine/cleanup.h"
 
@@ -62,14 +63,25 @@ static fn_status set_encoding(struct fn_options *options, const char *value, str
     return FN_OK;
 }
 
-static fn_status set_far(struct fn_options *options, const char *value, struct fn_error *err) {
+/* A number in 0...1. */
+static fn_status parse_share(const char *name, const char *value, double *ret_share,
+                             struct fn_error *err) {
     char *end = NULL;
     bool plain = strspn(value, "0123456789.eE+-") == strlen(value);
-    double far = plain ? strtod(value, &end) : 0;
-    if (!plain || end == value || *end || !isfinite(far) || far <= 0 || far >= 1)
-        return fn_fail(err, FN_BAD_OPTION, "far: expected a false-accept rate between 0 and 1");
-    options->far = far;
+    double share = plain ? strtod(value, &end) : 0;
+    if (!plain || end == value || *end || !(share >= 0 && share <= 1))
+        return fn_fail(err, FN_BAD_OPTION, "%s: expected a number within 0...1", name);
+    *ret_share = share;
     return FN_OK;
+}
+
+static fn_status set_far(struct fn_options *options, const char *value, struct fn_error *err) {
+    double far;
+    fn_status status = parse_share("far", value, &far, err);
+    if (status == FN_OK && (far == 0 || far == 1))
+        return fn_fail(err, FN_BAD_OPTION, "far: expected a false-accept rate between 0 and 1");
+    if (status == FN_OK) options->far = far;
+    return status;
 }
 
 static fn_status set_reject(struct fn_options *options, const char *value, struct fn_error *err) {
@@ -90,6 +102,50 @@ static fn_status set_reject(struct fn_options *options, const char *value, struc
     return FN_OK;
 }
 
+/* 0 is "no limit", which the daemon's own still bounds. */
+static fn_status set_limit(struct fn_options *options, const char *value, struct fn_error *err) {
+    return parse_count("limit", value, 0, 999999999, &options->limit, err);
+}
+
+static fn_status set_det_prob_threshold(struct fn_options *options, const char *value,
+                                        struct fn_error *err) {
+    return parse_share("det_prob_threshold", value, &options->least_score, err);
+}
+
+/* One that is not here leaves its member out of the answer, as it does where it is not installed.
+ */
+static fn_status set_face_plugins(struct fn_options *options, const char *value,
+                                  struct fn_error *err) {
+    (void)err;
+    for (const char *at = value;;) {
+        size_t size = strcspn(at, ",");
+        if (size == 10 && memcmp(at, "calculator", size) == 0)
+            options->plugins |= FN_PLUGIN_CALCULATOR;
+        if (size == 9 && memcmp(at, "landmarks", size) == 0)
+            options->plugins |= FN_PLUGIN_LANDMARKS;
+        if (!at[size]) return FN_OK;
+        at += size + 1;
+    }
+}
+
+static fn_status set_status(struct fn_options *options, const char *value, struct fn_error *err) {
+    static const char *const words[] = {"false", "off", "no", "0", "true", "on", "yes", "1"};
+    for (int i = 0; i < 8; i++) {
+        if (strcasecmp(value, words[i]) != 0) continue;
+        options->wants_status = i >= 4;
+        return FN_OK;
+    }
+    return fn_fail(err, FN_BAD_OPTION, "status: expected true or false");
+}
+
+/* Of no meaning between two pictures, but its clients send it. */
+static fn_status set_prediction_count(struct fn_options *options, const char *value,
+                                      struct fn_error *err) {
+    int count;
+    (void)options;
+    return parse_count("prediction_count", value, 0, 999999999, &count, err);
+}
+
 static const struct entry {
     const char *name;
     enum fn_option option;
@@ -103,6 +159,11 @@ static const struct entry {
     {"far", FN_OPTION_FAR, set_far},
     {"reject", FN_OPTION_REJECT, set_reject},
     {"index", FN_OPTION_INDEX, set_index},
+    {"limit", FN_OPTION_LIMIT, set_limit},
+    {"det_prob_threshold", FN_OPTION_DET_PROB_THRESHOLD, set_det_prob_threshold},
+    {"face_plugins", FN_OPTION_FACE_PLUGINS, set_face_plugins},
+    {"status", FN_OPTION_STATUS, set_status},
+    {"prediction_count", FN_OPTION_PREDICTION_COUNT, set_prediction_count},
 };
 
 static const struct entry *find(const struct fn_options *options, const char *name, size_t size) {
@@ -128,7 +189,8 @@ static fn_status set(struct fn_options *options, const struct entry *entry, cons
     char text[MAX_VALUE];
     if (options->given & entry->option)
         return fn_fail(err, FN_BAD_OPTION, "%s: given twice", entry->name);
-    if (size == 0 || size >= sizeof text || memchr(value, '\0', size))
+    bool fits = size > 0 || entry->option == FN_OPTION_FACE_PLUGINS; /* empty: none */
+    if (!fits || size >= sizeof text || memchr(value, '\0', size))
         return fn_fail(err, FN_BAD_OPTION, "%s: value has %zu characters, expected 1 to %zu",
                        entry->name, size, sizeof text - 1);
     memcpy(text, value, size);
@@ -198,6 +260,7 @@ fn_status fn_options_set_query(struct fn_options *options, const char *query,
         char *name = next, *ampersand = strchr(next, '&');
         size_t size = ampersand ? (size_t)(ampersand - name) : strlen(name);
         next = ampersand ? ampersand + 1 : NULL;
+        if (size == 0) continue; /* as in every form: "?&a=1" has one parameter */
         char *equals = memchr(name, '=', size);
         size_t name_size = equals ? (size_t)(equals - name) : size;
         char *value = equals ? equals + 1 : name + size;
@@ -226,14 +289,15 @@ fn_status fn_options_check(const struct fn_options *options, struct fn_error *er
 }
 
 struct fn_find_options fn_options_find(const struct fn_options *options) {
+    int most = options->given & FN_OPTION_MAX_FACES ? options->max_faces : options->most_faces;
     return (struct fn_find_options){
         .is_crop = !options->looks || options->given & FN_OPTION_ALIGN,
         .chosen = options->given & FN_OPTION_FACE,
         .choice = options->face,
         .skip = options->given & FN_OPTION_INDEX ? options->index : 0,
-        .max_faces =
-            options->given & FN_OPTION_MAX_FACES ? options->max_faces : options->most_faces,
+        .max_faces = options->limit > 0 && options->limit < most ? options->limit : most,
         .min_face = options->given & FN_OPTION_MIN_FACE ? options->min_face : 0,
         .reject = options->reject,
+        .least_score = options->least_score,
     };
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * options.h -- align, face, max_faces, min_face, encoding, far, reject, index: the same whether
- * they come as query parameters, multipart text parts or JSON members.
+ * they come as query parameters, multipart text parts or JSON members. CompreFace's own five are
+ * here too, for the one route that speaks as it does.
  *
  * A model that cannot look for faces takes every picture as the crop, and with align=none any model
  * does: what asks to find, choose or judge a face is then refused rather than ignored. */
@@ -24,7 +25,15 @@ enum fn_option {
     FN_OPTION_FAR = 32,
     FN_OPTION_REJECT = 64,
     FN_OPTION_INDEX = 128,
+    /* CompreFace's. */
+    FN_OPTION_LIMIT = 256,
+    FN_OPTION_DET_PROB_THRESHOLD = 512,
+    FN_OPTION_FACE_PLUGINS = 1024,
+    FN_OPTION_STATUS = 2048,
+    FN_OPTION_PREDICTION_COUNT = 4096,
 };
+
+enum fn_plugin { FN_PLUGIN_CALCULATOR = 1, FN_PLUGIN_LANDMARKS = 2 };
 
 enum fn_encoding { FN_ENCODING_FLOAT, FN_ENCODING_BASE64 };
 
@@ -41,7 +50,11 @@ struct fn_options {
     unsigned reject;          /* set of enum fn_reject */
     int index;                /* of the faces, from 0; when given */
     enum fn_encoding encoding;
-    double far; /* when given */
+    double far;         /* when given */
+    int limit;          /* like max_faces; 0: not given */
+    double least_score; /* 0: not given */
+    unsigned plugins;   /* set of enum fn_plugin */
+    bool wants_status;
 };
 
 /* One option as text. FN_UNKNOWN_OPTION when there is none of that name or the route does not take

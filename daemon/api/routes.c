@@ -12,17 +12,34 @@
 #include "daemon/log.h"
 
 static const struct fn_route routes[] = {
-    {"/embed", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_embed},
-    {"/embed/batch", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_embed_batch},
-    {"/detect", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_detect},
-    {"/crop", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_crop},
-    {"/distance", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_distance},
-    {"/distances", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_distances},
-    {"/model", FN_HTTP_GET, FN_SCOPE_INFER, fn_handle_model, NULL},
-    {"/healthz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_healthz, NULL},
-    {"/readyz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_readyz, NULL},
-    {"/metrics", FN_HTTP_GET, FN_SCOPE_METRICS, fn_handle_metrics, NULL},
-    {"/openapi.json", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_asset, NULL},
+    {"/embed", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_embed, NULL},
+    {"/embed/batch", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_embed_batch, NULL},
+    {"/detect", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_detect, NULL},
+    {"/crop", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_crop, NULL},
+    {"/distance", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_distance, NULL},
+    {"/distances", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_distances, NULL},
+    {"/model", FN_HTTP_GET, FN_SCOPE_INFER, fn_handle_model, NULL, NULL},
+    {"/healthz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_healthz, NULL, NULL},
+    {"/readyz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_readyz, NULL, NULL},
+    {"/metrics", FN_HTTP_GET, FN_SCOPE_METRICS, fn_handle_metrics, NULL, NULL},
+    {"/openapi.json", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_asset, NULL, NULL},
+    {"/api/v1/verification/verify", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_verify,
+     fn_verify_reword},
+    {"/v2", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_infer_server, NULL, fn_infer_reword},
+    {"/v2/health/live", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_infer_live, NULL, fn_infer_reword},
+    {"/v2/health/ready", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_infer_ready, NULL, fn_infer_reword},
+    {"/v2/models/{model}", FN_HTTP_GET, FN_SCOPE_INFER, fn_handle_infer_model, NULL,
+     fn_infer_reword},
+    {"/v2/models/{model}/ready", FN_HTTP_GET, FN_SCOPE_INFER, fn_handle_infer_model_ready, NULL,
+     fn_infer_reword},
+    {"/v2/models/{model}/infer", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_infer,
+     fn_infer_reword},
+    {"/v2/models/{model}/versions/{version}", FN_HTTP_GET, FN_SCOPE_INFER, fn_handle_infer_model,
+     NULL, fn_infer_reword},
+    {"/v2/models/{model}/versions/{version}/ready", FN_HTTP_GET, FN_SCOPE_INFER,
+     fn_handle_infer_model_ready, NULL, fn_infer_reword},
+    {"/v2/models/{model}/versions/{version}/infer", FN_HTTP_POST, FN_SCOPE_INFER, NULL,
+     fn_handle_infer, fn_infer_reword},
 };
 #define N_ROUTES ((int)(sizeof routes / sizeof routes[0]))
 _Static_assert(sizeof routes / sizeof routes[0] < FN_METRIC_ROUTES, "one place is for no route");
@@ -43,6 +60,35 @@ static const char *find_path(const char *target, size_t *ret_size) {
     return target;
 }
 
+/* Whether path is route's, segment by segment; *ret_segment (NULL: unasked) gets the nth "{...}".
+ */
+static bool match(const char *route, const char *path, size_t size, int n, const char **ret_segment,
+                  size_t *ret_size) {
+    const char *end = path + size;
+    while (*route) {
+        if (*route != '{') {
+            if (path == end || *path++ != *route++) return false;
+            continue;
+        }
+        const char *slash = memchr(path, '/', (size_t)(end - path)), *after = slash ? slash : end;
+        if (after == path) return false;
+        if (n-- == 0 && ret_segment) {
+            *ret_segment = path;
+            *ret_size = (size_t)(after - path);
+        }
+        path = after;
+        route = strchr(route, '}') + 1;
+    }
+    return path == end;
+}
+
+const char *fn_routes_segment(const struct fn_http_request *request, int n, size_t *ret_size) {
+    const struct fn_route *route = request->route;
+    size_t size;
+    const char *path = find_path(request->target, &size), *segment = NULL;
+    return match(route->path, path, size, n, &segment, ret_size) ? segment : NULL;
+}
+
 static bool takes(const struct fn_route *route, enum fn_http_method method) {
     return route->method == method || (route->method == FN_HTTP_GET && method == FN_HTTP_HEAD) ||
            method == FN_HTTP_OPTIONS;
@@ -53,8 +99,9 @@ static fn_status find_route(struct fn_http_request *request, struct fn_error *er
     const char *path = find_path(request->target, &size);
     for (int i = 0; i < N_ROUTES; i++) {
         const struct fn_route *route = &routes[i];
-        if (strlen(route->path) != size || memcmp(route->path, path, size) != 0) continue;
+        if (!match(route->path, path, size, 0, NULL, NULL)) continue;
         request->route = route;
+        request->reword = route->reword;
         const char *allow = route->method == FN_HTTP_GET ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
         if (request->method == FN_HTTP_OPTIONS || !takes(route, request->method))
             fn_reply_header(request, "Allow", allow);
@@ -125,8 +172,8 @@ static fn_status admit(void *context, struct fn_http_request *request, struct fn
     struct fn_service *service = fn_server_acquire(door->server);
     int64_t timeout_ms;
     struct fn_error unfound;
+    fn_status found = find_route(request, &unfound); /* first: it says how errors are worded */
     fn_status status = fn_access_check_place(service->config, service->keys, door, request, err);
-    fn_status found = find_route(request, &unfound);
     /* Who has no key is not told what there is; a preflight cannot bring one and gets nothing. */
     if (status == FN_OK && !(found == FN_OK && request->method == FN_HTTP_OPTIONS))
         status = fn_access_check_key(service->keys, door, request, scope_of(request), err);

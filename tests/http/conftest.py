@@ -27,7 +27,17 @@ from tests.http.documented import HOOKS
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("FACENETD_BUILD", "build")).resolve()
 BIN = BUILD / "facenetd"
+DATA = ROOT.parent / "shared" / "data"
+WEIGHTS = DATA / "mtcnn-npy"
+SIX = DATA / "photos" / "multiface.jpg"
+ONE = DATA / "lfw-fold1" / "Abel_Pacheco" / "Abel_Pacheco_0001.jpg"
 REPORT = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
+
+# For tests with faces: the detector's published weights, and pictures.
+needs_faces = pytest.mark.skipif(
+    not (WEIGHTS.is_dir() and SIX.is_file() and ONE.is_file()),
+    reason="the detector's weights and pictures are not beside the checkout",
+)
 
 _numbers = itertools.count()
 
@@ -131,6 +141,43 @@ def daemon(model, tmp_path_factory):
 def client(daemon):
     with httpx.Client(base_url=daemon.url, timeout=30, event_hooks=HOOKS) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def seeing(tmp_path_factory):
+    """A daemon whose untrained model has the published detector."""
+    place = tmp_path_factory.mktemp("faces")
+    model = place / "model.safetensors"
+    tool = [BUILD / "facenet-model", "untrained", "--width", "2", "--embedding-size", "128"]
+    subprocess.run([*tool, "--detector", WEIGHTS, "-o", model], check=True)
+    config = {"max_batch": 8, "deadline_ms": 60000, "max_pictures": 10}
+    daemon = Daemon(model, place, config=config)
+    yield daemon
+    assert daemon.stop() == 0, daemon.log
+    assert not REPORT.search(daemon.log), daemon.log
+
+
+@pytest.fixture
+def eyes(seeing):
+    with httpx.Client(base_url=seeing.url, timeout=90, event_hooks=HOOKS) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def six():
+    return SIX.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def one():
+    return ONE.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def none():
+    """Slopes: nothing that looks like a face."""
+    y, x = np.mgrid[0:120, 0:160]
+    return encode(Image.fromarray(np.stack([x, y, x + y // 2], 2).astype(np.uint8)), "PNG")
 
 
 def refuse(*args, env=None):

@@ -5,6 +5,7 @@ the document promises, by path, method, status, media type and schema."""
 import functools
 import json
 import pathlib
+import re
 
 import jsonschema
 
@@ -16,6 +17,18 @@ DOCUMENT = json.loads((ROOT / "daemon" / "page" / "openapi.json").read_text())
 def _validator(schema):
     whole = {**json.loads(schema), "components": DOCUMENT["components"]}
     return jsonschema.Draft202012Validator(whole)
+
+
+@functools.cache
+def _patterns():
+    return [
+        (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), item)
+        for path, item in DOCUMENT["paths"].items()
+    ]
+
+
+def _find(path):
+    return next((item for pattern, item in _patterns() if pattern.fullmatch(path)), {})
 
 
 def _resolve(part):
@@ -31,7 +44,7 @@ def check(response):
     """For httpx's event hooks; says what is not documented."""
     response.read()
     path = response.request.url.path.removeprefix("/v1")
-    operation = DOCUMENT["paths"].get(path, {}).get(response.request.method.lower())
+    operation = _find(path).get(response.request.method.lower())
     if operation is None:
         assert response.request.method in ("HEAD", "OPTIONS") or response.status_code >= 400
         return

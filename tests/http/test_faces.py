@@ -7,64 +7,17 @@ With the detector's published weights, on pictures that lie beside the checkout;
 import base64
 import concurrent.futures
 import io
-import subprocess
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from tests.http.conftest import BUILD, REPORT, ROOT, Daemon, assert_problem, encode
-from tests.http.documented import HOOKS
+from tests.http.conftest import assert_problem, encode, needs_faces
 
-DATA = ROOT.parent / "shared" / "data"
-WEIGHTS = DATA / "mtcnn-npy"
-SIX = DATA / "photos" / "multiface.jpg"
-ONE = DATA / "lfw-fold1" / "Abel_Pacheco" / "Abel_Pacheco_0001.jpg"
-
-pytestmark = pytest.mark.skipif(
-    not (WEIGHTS.is_dir() and SIX.is_file() and ONE.is_file()),
-    reason="the detector's weights and pictures are not beside the checkout",
-)
+pytestmark = needs_faces
 
 CONTRACT = "mtcnn-p17-160"
-
-
-@pytest.fixture(scope="module")
-def seeing(tmp_path_factory):
-    """A daemon whose untrained model has the published detector."""
-    place = tmp_path_factory.mktemp("faces")
-    model = place / "model.safetensors"
-    tool = [BUILD / "facenet-model", "untrained", "--width", "2", "--embedding-size", "128"]
-    subprocess.run([*tool, "--detector", WEIGHTS, "-o", model], check=True)
-    config = {"max_batch": 8, "deadline_ms": 60000, "max_pictures": 10}
-    daemon = Daemon(model, place, config=config)
-    yield daemon
-    assert daemon.stop() == 0, daemon.log
-    assert not REPORT.search(daemon.log), daemon.log
-
-
-@pytest.fixture
-def eyes(seeing):
-    with httpx.Client(base_url=seeing.url, timeout=90, event_hooks=HOOKS) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def six():
-    return SIX.read_bytes()
-
-
-@pytest.fixture(scope="module")
-def one():
-    return ONE.read_bytes()
-
-
-@pytest.fixture(scope="module")
-def none():
-    """Slopes: nothing that looks like a face."""
-    y, x = np.mgrid[0:120, 0:160]
-    return encode(Image.fromarray(np.stack([x, y, x + y // 2], 2).astype(np.uint8)), "PNG")
 
 
 def b64(data):

@@ -120,6 +120,41 @@ static void an_index_passes_over_the_faces_before_it(void **state) {
     }
 }
 
+static void options_of_compreface_are_read_as_it_reads_them(void **state) {
+    (void)state;
+    static const char *const wrong[] = {
+        "limit=-1",
+        "limit=",
+        "det_prob_threshold=1.1",
+        "det_prob_threshold=nan",
+        "status=maybe",
+        "prediction_count=x",
+    };
+    const unsigned taken = FN_OPTION_LIMIT | FN_OPTION_DET_PROB_THRESHOLD | FN_OPTION_FACE_PLUGINS |
+                           FN_OPTION_STATUS | FN_OPTION_PREDICTION_COUNT;
+    struct fn_options options = fresh();
+    assert_int_equal(query(&options, "limit=1"), FN_UNKNOWN_OPTION);
+    options.allowed = taken;
+    assert_int_equal(query(&options, "&limit=2&det_prob_threshold=0.25&status=True&"
+                                     "face_plugins=age,calculator,landmark,landmarks2d106&"
+                                     "prediction_count=1&"),
+                     FN_OK);
+    assert_int_equal(options.plugins, FN_PLUGIN_CALCULATOR);
+    assert_true(options.wants_status);
+    assert_int_equal(fn_options_find(&options).max_faces, 2);
+    assert_true(fn_options_find(&options).least_score == 0.25);
+    options = fresh();
+    options.allowed = taken;
+    assert_int_equal(query(&options, "limit=0&face_plugins=&status=no"), FN_OK);
+    assert_int_equal(fn_options_find(&options).max_faces, 32);
+    assert_false(options.wants_status);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        options = fresh();
+        options.allowed = taken;
+        assert_int_equal(query(&options, wrong[i]), FN_BAD_OPTION);
+    }
+}
+
 static void no_options_ask_for_all_faces_there_are(void **state) {
     (void)state;
     struct fn_options options = fresh();
@@ -218,6 +253,7 @@ int main(void) {
         cmocka_unit_test(no_options_ask_for_all_faces_there_are),
         cmocka_unit_test(options_of_other_routes_are_unknown),
         cmocka_unit_test(numbers_are_checked),
+        cmocka_unit_test(options_of_compreface_are_read_as_it_reads_them),
         cmocka_unit_test(json_members_may_be_strings_or_numbers),
         cmocka_unit_test(names_are_repeated_only_when_harmless),
     };
