@@ -63,7 +63,8 @@ static void log_finder(const struct fn_runtime *runtime) {
                "event=no_detector effect=\"every picture is taken as a face crop\"");
     else
         fn_log(strcmp(kernels, "portable") == 0 ? FN_LOG_WARNING : FN_LOG_INFO,
-               "event=detector kernels=%s crop=%s", kernels, runtime->model->crop);
+               "event=detector name=%s kernels=%s crop=%s", runtime->model->detector_name, kernels,
+               runtime->model->crop);
 }
 
 static fn_status open_batcher(struct fn_runtime *runtime, const struct fn_config *config,

@@ -18,6 +18,8 @@
 #define FN_MAX_OPERATING_POINTS 16
 #define FN_MAX_EVALUATIONS      16
 #define FN_DIGEST_SIZE          65 /* sha256 in hex, with its NUL */
+#define FN_DETECTOR_NAME_SIZE   32
+#define FN_DETECTOR_PUBLISHED   "mtcnn" /* whose weights a detector without a name has */
 
 enum fn_preprocessing {
     FN_PREPROCESSING_FIXED,     /* q = pixel - 128, f = 7; the half step is in Conv2d_1a's bias */
@@ -58,8 +60,9 @@ struct fn_model {
     int n_operating_points;
     struct fn_operating_point operating_points[FN_MAX_OPERATING_POINTS];
     bool has_detector;
-    struct fn_mtcnn_weights detector; /* all NULL without */
-    struct fn_safetensors *file;      /* owned: the mapping that params borrow from */
+    struct fn_mtcnn_weights detector;          /* all NULL without */
+    char detector_name[FN_DETECTOR_NAME_SIZE]; /* whose weights, "mtcnn"; "" without */
+    struct fn_safetensors *file;               /* owned: the mapping that params borrow from */
 };
 
 /* Open and check a model file. FN_IO, FN_BAD_MODEL or FN_NO_MEMORY with a text that names the file.
@@ -70,6 +73,10 @@ FN_MUST fn_status fn_model_open(const char *path, struct fn_model **ret_model,
 /* The same from a file image in memory (copied). `name` stands in messages. */
 FN_MUST fn_status fn_model_open_memory(const char *name, const void *bytes, size_t size,
                                        struct fn_model **ret_model, struct fn_error *err);
+
+/* Whether a detector may have that name: 1...31 of a-z, 0-9, '.' and '-', for it stands in answers
+ * and logs as it is. */
+bool fn_model_is_detector_name(const char *text);
 
 /* NULL is a no-op. No engine may still use the model. */
 void fn_model_close(struct fn_model *model);

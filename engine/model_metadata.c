@@ -228,6 +228,29 @@ static fn_status check_evaluations(const struct fn_model *model, const char *fil
                    file_name, FN_MAX_EVALUATIONS);
 }
 
+bool fn_model_is_detector_name(const char *text) {
+    size_t length = strlen(text);
+    return length > 0 && length < FN_DETECTOR_NAME_SIZE &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") == length;
+}
+
+static fn_status read_detector_name(struct fn_model *model, const char *file_name,
+                                    struct fn_error *err) {
+    const char *text = fn_safetensors_metadata(model->file, "detector");
+    if (!model->has_detector && !text) return FN_OK;
+    if (!model->has_detector)
+        return fn_fail(err, FN_BAD_MODEL, "%s: metadata detector is \"%.40s\", but there is none",
+                       file_name, text);
+    if (!text) text = FN_DETECTOR_PUBLISHED; /* files older than the name */
+    if (!fn_model_is_detector_name(text))
+        return fn_fail(err, FN_BAD_MODEL,
+                       "%s: metadata detector is \"%.40s\", expected at most %d of a-z, 0-9, . "
+                       "and -",
+                       file_name, text, FN_DETECTOR_NAME_SIZE - 1);
+    memcpy(model->detector_name, text, strlen(text) + 1);
+    return FN_OK;
+}
+
 fn_status fn_model_read_metadata(struct fn_model *model, const char *file_name,
                                  struct fn_error *err) {
     fn_status status = read_preprocessing(model, file_name, err);
@@ -237,6 +260,7 @@ fn_status fn_model_read_metadata(struct fn_model *model, const char *file_name,
     if (status == FN_OK) status = read_golden(model, file_name, err);
     if (status == FN_OK) status = read_points(model, file_name, err);
     if (status == FN_OK) status = check_evaluations(model, file_name, err);
+    if (status == FN_OK) status = read_detector_name(model, file_name, err);
     if (status == FN_OK)
         status = read_word(model, file_name, "crop", model->crop, sizeof model->crop, err);
     if (status == FN_OK)
@@ -302,6 +326,7 @@ fn_status fn_model_copy_metadata(const struct fn_model *model,
                                        "trained",
                                        "preprocessing",
                                        "crop",
+                                       "detector",
                                        "calibration",
                                        "quantizer",
                                        "channel_scales",
@@ -320,6 +345,7 @@ fn_status fn_model_copy_metadata(const struct fn_model *model,
         if (data_sha256 && strcmp(keys[i], "data_sha256") == 0) value = data_sha256;
         if (changes->evaluations && strcmp(keys[i], "evaluations") == 0)
             value = changes->evaluations;
+        if (changes->detector && strcmp(keys[i], "detector") == 0) value = changes->detector_name;
         if (value) add_copy(ret_texts, keys[i], value);
     }
     add(ret_texts, "operating_points",
@@ -341,6 +367,7 @@ fn_status fn_model_make_metadata(const struct fn_model_draft *draft, const struc
     add_copy(ret_texts, "trained", draft->untrained ? "false" : "true");
     add_copy(ret_texts, "preprocessing", fn_preprocessing_name(draft->preprocessing));
     add_copy(ret_texts, "crop", draft->crop);
+    if (draft->has_detector) add_copy(ret_texts, "detector", draft->detector_name);
     add_copy(ret_texts, "calibration", draft->calibration);
     if (draft->quantizer[0]) add_copy(ret_texts, "quantizer", draft->quantizer);
     if (draft->channel_scales) add_copy(ret_texts, "channel_scales", draft->channel_scales);

@@ -63,6 +63,7 @@ fn_status fn_model_draft_add_detector(struct fn_model_draft *draft, struct fn_er
     free(draft->detector_values);
     draft->detector_values = values;
     draft->has_detector = true;
+    (void)snprintf(draft->detector_name, sizeof draft->detector_name, FN_DETECTOR_PUBLISHED);
     for (int i = 0; i < FN_MTCNN_LAYERS; i++) {
         const struct fn_mtcnn_layer *layer = &fn_mtcnn_layers[i];
         struct fn_mtcnn_params *params = &draft->detector.layers[i];

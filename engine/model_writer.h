@@ -28,8 +28,9 @@ struct fn_model_draft {
     bool has_detector;
     struct fn_mtcnn_weights detector; /* into detector_values */
     float *detector_values;           /* owned; see fn_model_draft_add_detector() */
-    char quantizer[64];               /* how the weights were quantized, for people; or "" */
-    char *channel_scales;             /* owned: JSON object, see docs/model-format.md; or NULL */
+    char detector_name[FN_DETECTOR_NAME_SIZE];
+    char quantizer[64];    /* how the weights were quantized, for people; or "" */
+    char *channel_scales;  /* owned: JSON object, see docs/model-format.md; or NULL */
     char calibration[512]; /* JSON object for the metadata: pictures, sha256, crop, cpu; or "" */
     int n_operating_points;
     struct fn_operating_point operating_points[FN_MAX_OPERATING_POINTS];
@@ -40,7 +41,8 @@ FN_MUST fn_status fn_model_draft_new(const struct fn_network *network,
                                      struct fn_model_draft **ret_draft, struct fn_error *err);
 void fn_model_draft_free(struct fn_model_draft *draft);
 
-/* Give the draft a detector whose arrays, all zero, the caller then fills. */
+/* Give the draft a detector whose arrays, all zero, the caller then fills; it has the published
+ * one's name. */
 FN_MUST fn_status fn_model_draft_add_detector(struct fn_model_draft *draft, struct fn_error *err);
 
 /* Whether an output channel, as the draft has it now, obeys limits.h. The quantizer lowers f_w
@@ -60,6 +62,7 @@ FN_MUST fn_status fn_model_write(const struct fn_model_draft *draft, const char 
 /* What a copy of a model is to have of its own; NULL: as it is. */
 struct fn_model_changes {
     const struct fn_mtcnn_weights *detector; /* makes another model, with another id */
+    const char *detector_name;               /* belongs to `detector` */
     const char *crop;                        /* contract */
     const struct fn_operating_point *points; /* [n_points] */
     int n_points;

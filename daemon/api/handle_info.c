@@ -51,10 +51,10 @@ static json_t *evaluations(const struct fn_model *model) {
     return text ? json_loads(text, 0, NULL) : json_array();
 }
 
-static json_t *describe_detector(const struct fn_finder *finder) {
+static json_t *describe_detector(const struct fn_model *model, const struct fn_finder *finder) {
     if (!fn_finder_looks(finder)) return json_null();
-    return json_pack("{s:s, s:s, s:i}", "name", "mtcnn", "kernels", fn_finder_kernels(finder),
-                     "least_min_face", FN_DETECT_LEAST_FACE);
+    return json_pack("{s:s, s:s, s:i}", "name", model->detector_name, "kernels",
+                     fn_finder_kernels(finder), "least_min_face", FN_DETECT_LEAST_FACE);
 }
 
 void fn_handle_model(struct fn_service *service, struct fn_http_request *request) {
@@ -73,7 +73,7 @@ void fn_handle_model(struct fn_service *service, struct fn_http_request *request
                   json_pack("{s:s, s:s, s:o, s:b, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s}",
                             "model", model->id, "crop",
                             fn_finder_crop(service->finder, fn_finder_looks(service->finder)),
-                            "detector", describe_detector(service->finder), "untrained",
+                            "detector", describe_detector(model, service->finder), "untrained",
                             model->untrained, "embedding_size", model->network.embedding_size,
                             "preprocessing", fn_preprocessing_name(model->preprocessing), "source",
                             model->source, "backend", engine->label, "device", device,

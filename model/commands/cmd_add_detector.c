@@ -20,11 +20,13 @@ static fn_status add(const char *path, const char *dir, const char *crop, const 
     if (status == FN_OK) status = fn_model_draft_new(&model->network, &draft, err);
     if (status == FN_OK) status = fn_detector_source_read(dir, draft, err);
     if (status != FN_OK) return status;
-    const struct fn_model_changes changes = {.detector = &draft->detector, .crop = crop};
+    const struct fn_model_changes changes = {
+        .detector = &draft->detector, .detector_name = draft->detector_name, .crop = crop};
     status = fn_model_write_changed(model, &changes, output, err);
     if (status == FN_OK) status = fn_model_open(output, &written, err);
     if (status != FN_OK) return status;
-    (void)printf("written       %s: %s, faces found and cut as %s\n", output, written->id, crop);
+    (void)printf("written       %s: %s, faces found by %s and cut as %s\n", output, written->id,
+                 written->detector_name, crop);
     return FN_OK;
 }
 
@@ -32,7 +34,7 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
                      struct fn_error *err) {
     const char *model = NULL, *detector = NULL, *output = NULL, *crop = NULL;
     const struct fn_arg table[] = {
-        {"--detector", "DIR", "weights: det1.npy...det3.npy, or pnet.pt, rnet.pt and onet.pt",
+        {"--detector", "DIR", "det1.npy...det3.npy or pnet.pt...; or a model file with one",
          .text = &detector},
         {"--crop", "CONTRACT", "mtcnn-p17-160 (default), mtcnn-m32-160, aligned-5p-160",
          .text = &crop},

@@ -17,9 +17,12 @@ static json_t *span(struct fn_span s) {
     return json_pack("[i,i]", s.low, s.high);
 }
 
+static json_t *text_or_null(const char *text) {
+    return text && text[0] ? json_string(text) : json_null();
+}
+
 static json_t *text_of(const struct fn_model *model, const char *key) {
-    const char *value = fn_safetensors_metadata(model->file, key);
-    return value && value[0] ? json_string(value) : json_null();
+    return text_or_null(fn_safetensors_metadata(model->file, key));
 }
 
 /* Metadata that are JSON themselves. */
@@ -46,7 +49,7 @@ static json_t *describe(const struct fn_model *model, const char *path) {
         " s:{s:o, s:o, s:o, s:o}, s:f, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o}",
         "file", path, "model", model->id, "untrained", model->untrained, "embedding_size",
         model->network.embedding_size, "preprocessing", fn_preprocessing_name(model->preprocessing),
-        "crop", model->crop, "detector", model->has_detector ? json_string("mtcnn") : json_null(),
+        "crop", model->crop, "detector", text_or_null(model->detector_name),
         /* source */ "source", "format", text_of(model, "source_format"), "name",
         text_of(model, "source_name"), "sha256", text_of(model, "source_sha256"),
         /* size */ "calibration", object_of(model, "calibration"), "parameters",

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/cleanup.h"
@@ -17,6 +18,8 @@
 
 #define MAX_FILE_SIZE ((size_t)16 << 20)
 #define PATH_SIZE     4096
+
+FN_DEFINE_CLEANUP(struct fn_model *, fn_model_close)
 
 static const char *const nets[FN_MTCNN_NETS] = {"pnet", "rnet", "onet"};
 
@@ -207,11 +210,60 @@ static fn_status open_origin(struct origin *origin, struct fn_error *err) {
     return status;
 }
 
-fn_status fn_detector_source_read(const char *dir, struct fn_model_draft *draft,
+/* ---- where it comes from --------------------------------------------------------------------- */
+
+/* The numbers of a finished model, in the order in which they are stored. */
+static void copy_layer(const struct fn_mtcnn_params *from, int index,
+                       struct fn_model_draft *draft) {
+    const struct fn_mtcnn_layer *layer = &fn_mtcnn_layers[index];
+    const struct fn_mtcnn_params *to = &draft->detector.layers[index];
+    size_t channels = (size_t)layer->out_channels * sizeof(float);
+    memcpy(writable(draft, to->weights), from->weights,
+           fn_mtcnn_kernel_count(layer) * sizeof(float));
+    memcpy(writable(draft, to->bias), from->bias, channels);
+    if (layer->prelu) memcpy(writable(draft, to->alpha), from->alpha, channels);
+}
+
+static fn_status read_model(const char *path, struct fn_model_draft *draft, struct fn_error *err) {
+    FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
+    fn_status status = fn_model_open(path, &model, err);
+    if (status != FN_OK) return status;
+    if (!model->has_detector)
+        return fn_fail(err, FN_BAD_SOURCE, "%s: this model has no detector to take", path);
+    for (int i = 0; i < FN_MTCNN_LAYERS; i++) copy_layer(&model->detector.layers[i], i, draft);
+    memcpy(draft->detector_name, model->detector_name, sizeof draft->detector_name);
+    return FN_OK;
+}
+
+/* A trainer says in name.txt whose weights they are; the published ones come without. */
+static fn_status read_name(const char *dir, struct fn_model_draft *draft, struct fn_error *err) {
+    FN_CLEANUP_FREE uint8_t *bytes = NULL;
+    struct origin origin = {.dir = dir};
+    size_t size;
+    fn_status status = set_path(&origin, err, "%s/name.txt", dir);
+    if (status != FN_OK || access(origin.path, F_OK) != 0) return status;
+    status = fn_file_read(origin.path, FN_DETECTOR_NAME_SIZE, &bytes, &size, err);
+    if (status != FN_OK) return status;
+    if (size > 0 && bytes[size - 1] == '\n') size--;
+    if (size == 0 || size >= FN_DETECTOR_NAME_SIZE || memchr(bytes, '\0', size))
+        return fn_fail(err, FN_BAD_SOURCE, "%s: expected one word of at most %d letters",
+                       origin.path, FN_DETECTOR_NAME_SIZE - 1);
+    memcpy(draft->detector_name, bytes, size);
+    draft->detector_name[size] = '\0';
+    if (fn_model_is_detector_name(draft->detector_name)) return FN_OK;
+    return fn_fail(err, FN_BAD_SOURCE, "%s: \"%s\" is no name; expected a-z, 0-9, . and -",
+                   origin.path, draft->detector_name);
+}
+
+fn_status fn_detector_source_read(const char *path, struct fn_model_draft *draft,
                                   struct fn_error *err) {
+    struct stat facts;
     fn_status status = fn_model_draft_add_detector(draft, err);
+    if (status == FN_OK && stat(path, &facts) == 0 && S_ISREG(facts.st_mode))
+        return read_model(path, draft, err);
+    if (status == FN_OK) status = read_name(path, draft, err);
     for (int net = 0; net < FN_MTCNN_NETS && status == FN_OK; net++) {
-        struct origin origin = {.dir = dir, .net = (enum fn_mtcnn_net)net};
+        struct origin origin = {.dir = path, .net = (enum fn_mtcnn_net)net};
         status = open_origin(&origin, err);
         int end = fn_mtcnn_first_layer((enum fn_mtcnn_net)(net + 1));
         for (int i = fn_mtcnn_first_layer(origin.net); i < end && status == FN_OK; i++)

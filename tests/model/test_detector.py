@@ -173,6 +173,36 @@ def test_added_to_a_finished_model_it_is_the_model_made_with_it(nets, tmp_path):
     assert wrong.returncode == 2 and "--crop whole-160" in wrong.stderr
 
 
+def add(model, detector, output, status=0):
+    done = subprocess.run(
+        [TOOL, "add-detector", model, "--detector", detector, "-o", output],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_model_takes_over_the_detector_of_another_with_its_name(nets, tmp_path):
+    write_folders(nets, tmp_path / "weights")
+    (tmp_path / "weights" / "name.txt").write_text("of-ours-1\n")
+    first, bare, second = (tmp_path / f"{n}.safetensors" for n in ("first", "bare", "second"))
+    assert make(tmp_path / "weights", first).returncode == 0
+    base = [TOOL, "untrained", "--width", "1", "--embedding-size", "8", "-o", bare]
+    subprocess.run(base, check=True, capture_output=True)
+    assert "faces found by of-ours-1" in add(bare, first, second)
+    assert second.read_bytes() == first.read_bytes()
+    assert "no detector to take" in add(first, bare, tmp_path / "x", status=1)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["", "\n", "Own", "two words", "a" * 32, "nul\0", "a\nb"])
+def test_a_name_that_is_no_word_is_refused(nets, tmp_path, name):
+    write_folders(nets, tmp_path / "weights")
+    (tmp_path / "weights" / "name.txt").write_text(name)
+    done = make(tmp_path / "weights", tmp_path / "x")
+    assert done.returncode == 1 and "name.txt" in done.stderr
+
+
 def test_a_state_dict_that_lacks_a_tensor_is_refused(nets, tmp_path, torch_names):
     less = {net: dict(groups) for net, groups in nets.items()}
     write_state_dicts(less, tmp_path / "states")

@@ -67,9 +67,10 @@ static void the_detector_counts_for_the_models_id(void **state) {
     fn_model_close(other);
 }
 
-/* Rewrite the file with its tensors changed by `change`, which gives their new number; returns the
- * reason for refusal. */
-static const char *refusal(size_t (*change)(struct fn_stored_tensor *tensors, size_t n)) {
+/* Rewrite the file with its tensors changed by `change`, which gives their new number, and with
+ * that detector's name, or none; returns the reason for refusal. */
+static const char *refusal_as(const char *detector_name,
+                              size_t (*change)(struct fn_stored_tensor *tensors, size_t n)) {
     static struct fn_error err;
     struct fn_stored_tensor tensors[600];
     struct fn_model *model = write_and_open("sound"), *opened = NULL;
@@ -94,15 +95,17 @@ static const char *refusal(size_t (*change)(struct fn_stored_tensor *tensors, si
                                        "operating_points",
                                        "golden_embedding_sha256",
                                        "activation_frac_bits"};
-    struct fn_metadata metadata[20];
+    struct fn_metadata metadata[24];
     size_t n_keys = sizeof keys / sizeof keys[0];
     for (size_t i = 0; i < n_keys; i++)
         metadata[i] = (struct fn_metadata){keys[i], fn_safetensors_metadata(model->file, keys[i])};
-    metadata[n_keys] = (struct fn_metadata){"data_sha256", digest};
-    assert_ok(
-        fn_safetensors_write(temporary_path("changed"), tensors, n, metadata, n_keys + 1, &err),
-        err);
+    metadata[n_keys++] = (struct fn_metadata){"data_sha256", digest};
+    if (detector_name) metadata[n_keys++] = (struct fn_metadata){"detector", detector_name};
+    assert_ok(fn_safetensors_write(temporary_path("changed"), tensors, n, metadata, n_keys, &err),
+              err);
     fn_status status = fn_model_open(temporary_path("changed"), &opened, &err);
+    if (status == FN_OK)
+        assert_string_equal(opened->detector_name, detector_name ? detector_name : "mtcnn");
     fn_model_close(opened);
     fn_model_close(model);
     if (status == FN_OK) return NULL;
@@ -152,6 +155,30 @@ static size_t put_nan(struct fn_stored_tensor *tensors, size_t n) {
     values[5] = NAN;
     named(tensors, n, "MTCNN/onet/conv1/alpha")->data = values;
     return n;
+}
+
+static const char *refusal(size_t (*change)(struct fn_stored_tensor *tensors, size_t n)) {
+    return refusal_as(NULL, change);
+}
+
+static size_t remove_all(struct fn_stored_tensor *tensors, size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(tensors[i].name, FN_MTCNN_PREFIX, strlen(FN_MTCNN_PREFIX)) != 0)
+            tensors[kept++] = tensors[i];
+    return kept;
+}
+
+static void a_detector_has_a_name_that_is_a_word(void **state) {
+    (void)state;
+    assert_null(refusal_as("own-1.2", change_nothing));
+    assert_null(refusal_as("a-name-of-thirty-one-characters", change_nothing));
+    assert_non_null(
+        strstr(refusal_as("a-name-of-thirty-two-characters-", change_nothing),
+               "detector is \"a-name-of-thirty-two-characters-\", expected at most 31"));
+    assert_non_null(strstr(refusal_as("", change_nothing), "detector is \"\""));
+    assert_non_null(strstr(refusal_as("two words", change_nothing), "expected at most 31"));
+    assert_non_null(strstr(refusal_as("own", remove_all), "but there is none"));
 }
 
 static void a_detector_that_is_not_whole_is_refused(void **state) {
@@ -216,11 +243,15 @@ static void a_detector_is_added_to_a_finished_model(void **state) {
     struct fn_model *without = write_and_open("without");
     draft->has_detector = true;
     struct fn_error err;
-    const struct fn_model_changes changes = {.detector = &draft->detector, .crop = "mtcnn-m32-160"};
+    const struct fn_model_changes changes = {
+        .detector = &draft->detector, .detector_name = "own-1", .crop = "mtcnn-m32-160"};
     assert_ok(fn_model_write_changed(without, &changes, temporary_path("given"), &err), err);
     assert_ok(fn_model_open(temporary_path("given"), &given, &err), err);
     assert_string_equal(given->id, with->id);
     assert_string_equal(given->crop, "mtcnn-m32-160");
+    assert_string_equal(given->detector_name, "own-1");
+    assert_string_equal(without->detector_name, "");
+    assert_string_equal(with->detector_name, "mtcnn");
     assert_string_equal(given->golden_embedding, with->golden_embedding);
     /* Again, over the one that is there. */
     assert_ok(fn_model_write_changed(with, &changes, temporary_path("again"), &err), err);
@@ -237,6 +268,7 @@ int main(void) {
         cmocka_unit_test(a_detector_comes_back_as_it_was_written),
         cmocka_unit_test(the_detector_counts_for_the_models_id),
         cmocka_unit_test(a_detector_that_is_not_whole_is_refused),
+        cmocka_unit_test(a_detector_has_a_name_that_is_a_word),
         cmocka_unit_test(a_detector_is_added_to_a_finished_model),
         cmocka_unit_test(operating_points_are_replaced_and_the_id_stays),
     };
