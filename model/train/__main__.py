@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 
 from model.train import curves, fit, fixed, network, pairs, pictures, teacher
+from model.train.detector import fit as detector_fit
+from model.train.detector import networks, scenes
 
 
 def _device(name):
@@ -72,6 +74,24 @@ def _evaluate(o):
         student = fixed.from_network(student, fixed.read_frac_bits(o.fixed)).to(device)
     facts = pairs.evaluate(student, o.pairs, o.images, o.crop, device)
     print(json.dumps(facts, indent=1))
+
+
+def _detector(o):
+    seen = scenes.Pictures(o.folders)
+    for name, steps, pieces in zip(networks.NAMES, o.steps, o.pieces, strict=True):
+        if name not in (o.network or networks.NAMES):
+            continue
+        settings = detector_fit.settings(name, steps, pieces, o.seed, o.start or "")
+        run = detector_fit.open_run(
+            o.output, name, seen, o.teacher, settings, _device(o.device), o.proposers
+        )
+        if o.resume:
+            run.resume()
+        elif run.checkpoint.exists():
+            raise fit.BadRun(f"{run.checkpoint}: there is one already; --resume it")
+        run.train(o.stop_after)
+    networks.save_name(o.output, o.name)
+    print(f"written {o.output}, for `facenet-model quantize --detector`")
 
 
 def _plot(o):
@@ -145,6 +165,31 @@ def _parser():
     _add_common(p)
     p.set_defaults(run=_evaluate)
 
+    p = commands.add_parser("detector", help="train the face detector's networks")
+    p.add_argument("folders", nargs="+", metavar="FOLDER", help="of photographs, any depth")
+    p.add_argument("-o", "--output", required=True, metavar="RUN", help="folder of the run")
+    p.add_argument("--teacher", required=True, metavar="DIR", help="pnet/, rnet/ and onet/ of .npy")
+    p.add_argument("--network", action="append", choices=networks.NAMES, help="(all in turn)")
+    p.add_argument(
+        "--steps", type=int, nargs=3, default=detector_fit.STEPS, metavar=("P", "R", "O")
+    )
+    p.add_argument(
+        "--pieces",
+        type=int,
+        nargs=3,
+        default=detector_fit.PIECES,
+        metavar=("P", "R", "O"),
+        help="scenes and windows that are cut before; more pictures want more of them",
+    )
+    p.add_argument("--start", metavar="DIR", help="begin with these networks")
+    p.add_argument("--proposers", metavar="DIR", help="networks whose mistakes to learn, too")
+    p.add_argument("--name", default="unnamed", help="of the detector, for those who ask")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--resume", action="store_true", help="go on where RUN was interrupted")
+    p.add_argument("--stop-after", type=int, metavar="STEP", help="stop early, to be resumed")
+    _add_common(p)
+    p.set_defaults(run=_detector)
+
     p = commands.add_parser("plot", help="draw a run's curves and say what they mean")
     p.add_argument("run_folder", metavar="RUN")
     p.set_defaults(run=_plot)
@@ -160,6 +205,7 @@ def main():
         network.BadNetwork,
         pictures.BadPictures,
         fit.BadRun,
+        networks.BadDetector,
         OSError,
     ) as error:
         sys.exit(f"train: {error}")

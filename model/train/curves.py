@@ -25,14 +25,14 @@ STILL_RISING = 0.001  # of cosine, between one fifth of the run and the next
 GAP = 0.03  # training above validation: too few pictures rather than too small a network
 
 
-def write(path, rows):
+def write(path, rows, columns=COLUMNS):
     """Write all rows anew, so that a resumed run leaves no row of the time after its checkpoint."""
 
     def fill(part):
         with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows({k: f"{row[k]:.6g}" for k in COLUMNS} for row in rows)
+            writer.writerows({k: f"{row[k]:.6g}" for k in columns} for row in rows)
 
     write_whole(path, fill)
 
@@ -42,16 +42,24 @@ def read(path):
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
-def _plot_of(name, columns, label):
+PANELS = (
+    ("loss", ("loss", "cosine_loss"), "top"),
+    ("cosine to the teacher", ("training_cosine", "validation_cosine"), "bottom"),
+)
+
+
+def _plot_of(name, across, panel):
+    label, columns, key = panel
     curves = ", ".join(
-        f"{name} using 2:{COLUMNS.index(c) + 1} with lines lw 2 title '{c.replace('_', ' ')}'"
+        f"{name} using '{across}':'{c}' with lines lw 2 title '{c.replace('_', ' ')}'"
         for c in columns
     )
-    return f"set ylabel '{label}'\nplot {curves}\n"
+    return f"set ylabel '{label}'\nset key {key} right\nplot {curves}\n"
 
 
-def plot(csv_path, svg_path):
-    """Draw the curves; False where there is no gnuplot, or nothing to draw yet."""
+def plot(csv_path, svg_path, across="epoch", panels=PANELS):
+    """Draw panels (label, columns, where their names stand) one below the other; False where there
+    is no gnuplot, or nothing to draw yet."""
     if not shutil.which("gnuplot") or len(read(csv_path)) < 2:
         return False
     name = "'{}'".format(str(csv_path).replace("'", "''"))
@@ -59,13 +67,12 @@ def plot(csv_path, svg_path):
     def draw(part):
         target = str(part).replace("'", "''")
         script = (
-            "set terminal svg size 900,900 noenhanced font 'sans,14' background 'white'\n"
+            f"set terminal svg size 900,{450 * len(panels)} noenhanced font 'sans,14' "
+            "background 'white'\n"
             f"set output '{target}'\nset datafile separator ','\nset key autotitle columnheader\n"
-            "set grid\nset multiplot layout 2,1\nset xlabel 'epoch'\n"
+            f"set grid\nset multiplot layout {len(panels)},1\nset xlabel '{across}'\n"
         )
-        script += _plot_of(name, ("loss", "cosine_loss"), "loss")
-        script += "set key bottom right\n"
-        script += _plot_of(name, ("training_cosine", "validation_cosine"), "cosine to the teacher")
+        script += "".join(_plot_of(name, across, panel) for panel in panels)
         subprocess.run(["gnuplot"], input=script + "unset multiplot\n", text=True, check=True)
 
     write_whole(svg_path, draw)

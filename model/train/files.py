@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+
 
 def write_whole(path, write):
     """Let `write(part)` fill a file beside `path`, then put it in its place."""
@@ -17,6 +19,14 @@ def write_whole(path, write):
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def save_array(path, array):
+    def write(part):
+        with part.open("wb") as file:
+            np.save(file, array)
+
+    write_whole(path, write)
 
 
 def write_json(path, value):

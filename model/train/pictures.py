@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from model.train.files import write_json, write_whole
+from model.train.files import save_array, write_json, write_whole
 from model.train.topology import SIDE
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -50,13 +50,13 @@ def people_in_pairs(path):
     return people
 
 
-def _walk(folder):
+def walk(folder):
     """Paths of pictures below `folder`, in one order on every machine."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda e: e.name)
     for entry in entries:
         if entry.is_dir():
-            yield from _walk(entry.path)
+            yield from walk(entry.path)
         elif entry.name.lower().endswith(SUFFIXES):
             yield os.path.abspath(entry.path)
 
@@ -82,7 +82,7 @@ def index(folders, data, crop, validation_share=0.05, without=(), each_alone=Fal
         nonlocal left_out
         with part.open("wb") as file:
             for folder in folders:
-                for path in _walk(folder):
+                for path in walk(folder):
                     person = person_of(path)
                     if person in without:
                         left_out += 1
@@ -100,8 +100,8 @@ def index(folders, data, crop, validation_share=0.05, without=(), each_alone=Fal
         raise BadPictures(f"{', '.join(map(str, folders))}: no picture ({', '.join(SUFFIXES)})")
     if all(held_out):
         raise BadPictures("every picture would be held out for validation; give a smaller share")
-    _save_array(data / "offsets.npy", np.array(offsets, np.int64))
-    _save_array(data / "held_out.npy", np.array(held_out, np.uint8))
+    save_array(data / "offsets.npy", np.array(offsets, np.int64))
+    save_array(data / "held_out.npy", np.array(held_out, np.uint8))
     facts = {
         "pictures": len(held_out),
         "held_out": int(sum(held_out)),
@@ -112,14 +112,6 @@ def index(folders, data, crop, validation_share=0.05, without=(), each_alone=Fal
     }
     write_json(data / "pictures.json", facts)
     return facts
-
-
-def _save_array(path, array):
-    def write(part):
-        with part.open("wb") as file:
-            np.save(file, array)
-
-    write_whole(path, write)
 
 
 def read_crop(path, crop):
