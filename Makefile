@@ -106,7 +106,8 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBS)
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(MODEL_LIBS) $(ENGINE_LIBS)
 
 # Stand-ins that misbehave, linked into a test or preloaded into a program.
-$(BUILD)/tests/test_device_faults $(BUILD)/tests/test_devices $(BUILD)/tests/test_flight: $(BUILD)/tests/faults/cl_shim.o
+$(addprefix $(BUILD)/tests/,test_device_faults test_devices test_flight test_detect_device): \
+    $(BUILD)/tests/faults/cl_shim.o
 $(BUILD)/tests/test_memory_faults: $(BUILD)/tests/faults/memory_wrap.o
 $(BUILD)/tests/test_memory_faults: FN_LDFLAGS += \
     $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)

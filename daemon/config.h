@@ -53,6 +53,7 @@
 #define FN_CONFIG_STRINGS(X)                                                                       \
     X(model, "/var/lib/facenetd/model.safetensors")                                                \
     X(device, "auto")                                                                              \
+    X(detector, "cpu")                                                                             \
     X(kernel_family, NULL)                                                                         \
     X(kernel_dir, NULL)                                                                            \
     X(program, NULL)                                                                               \

@@ -6,8 +6,11 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "daemon/log.h"
 
 /* Where a reason to reject begins: beyond what 101 pictures of LFW have (sharpness 19...404,
  * brightness 66...168, roll to 18 degrees, score from 0.997). */
@@ -28,7 +31,9 @@ struct desk {
 };
 
 struct fn_finder {
-    struct fn_detector *detector; /* NULL without */
+    struct fn_detector *detector;  /* NULL without */
+    struct fn_detector *on_device; /* asked first, or NULL */
+    atomic_bool device_failed;     /* it is asked no more */
     bool looks;
     enum fn_crop_contract contract; /* when it looks */
     pthread_mutex_t lock;
@@ -37,8 +42,19 @@ struct fn_finder {
 
 /* ---- making, lending ------------------------------------------------------------------------ */
 
-fn_status fn_finder_new(const struct fn_model *model, struct fn_finder **ret_finder,
-                        struct fn_error *err) {
+/* A device that cannot be used is no reason not to start: this CPU finds the same. */
+static void open_on_device(struct fn_finder *finder, const struct fn_model *model,
+                           const struct fn_detector_place *place) {
+    struct fn_error err = {0};
+    if (fn_detector_open_on(place, &model->detector, &finder->on_device, &err) != FN_OK)
+        fn_log(FN_LOG_WARNING,
+               "event=detector_device result=refused effect=\"the CPU looks for "
+               "faces\" detail=\"%s\"",
+               err.text);
+}
+
+fn_status fn_finder_new(const struct fn_model *model, const struct fn_detector_place *place,
+                        struct fn_finder **ret_finder, struct fn_error *err) {
     enum fn_crop_contract contract;
     if (!fn_crop_parse(model->crop, &contract))
         return fn_fail(err, FN_BAD_MODEL, "the model's crop contract %s is unknown", model->crop);
@@ -49,6 +65,7 @@ fn_status fn_finder_new(const struct fn_model *model, struct fn_finder **ret_fin
     finder->looks = model->has_detector && fn_crop_needs_face(contract);
     fn_status status = FN_OK;
     if (model->has_detector) status = fn_detector_open(&model->detector, &finder->detector, err);
+    if (status == FN_OK && finder->looks && place) open_on_device(finder, model, place);
     if (status == FN_OK) *ret_finder = FN_TAKE(finder);
     return status;
 }
@@ -67,6 +84,7 @@ void fn_finder_free(struct fn_finder *finder) {
         finder->idle = desk->next;
         free_desk(desk);
     }
+    fn_detector_close(finder->on_device);
     fn_detector_close(finder->detector);
     pthread_mutex_destroy(&finder->lock);
     free(finder);
@@ -76,8 +94,14 @@ bool fn_finder_looks(const struct fn_finder *finder) {
     return finder->looks;
 }
 
+/* Who looks now. */
+static const struct fn_detector *current(const struct fn_finder *finder) {
+    bool device = finder->on_device && !atomic_load(&finder->device_failed);
+    return device ? finder->on_device : finder->detector;
+}
+
 const char *fn_finder_kernels(const struct fn_finder *finder) {
-    return finder->detector ? fn_detector_kernels(finder->detector) : NULL;
+    return finder->detector ? fn_detector_kernels(current(finder)) : NULL;
 }
 
 const char *fn_finder_crop(const struct fn_finder *finder, bool looked) {
@@ -177,15 +201,35 @@ static fn_status make_room(struct fn_found *found, int n, struct fn_error *err) 
     return FN_OK;
 }
 
+/* All faces to desk->faces, *ret_n of them. */
+static fn_status look(struct fn_finder *finder, struct desk *desk, const struct fn_picture *picture,
+                      const struct fn_detect_options *options, struct fn_found *found, int *ret_n,
+                      struct fn_detect_report *ret_report, struct fn_error *err) {
+    const struct fn_detector *detector = current(finder);
+    fn_status status =
+        fn_detector_find(detector, desk->scratch, picture, options, FN_DETECT_MAX_FACES,
+                         desk->faces, ret_n, &found->found, ret_report, err);
+    if (status == FN_DEVICE_FAILED && detector == finder->on_device) {
+        if (!atomic_exchange(&finder->device_failed, true))
+            fn_log(FN_LOG_ERROR,
+                   "event=detector_device result=failed effect=\"the CPU looks for "
+                   "faces\" detail=\"%s\"",
+                   err->text);
+        detector = finder->detector;
+        status = fn_detector_find(detector, desk->scratch, picture, options, FN_DETECT_MAX_FACES,
+                                  desk->faces, ret_n, &found->found, ret_report, err);
+    }
+    found->detector = fn_detector_kernels(detector);
+    return status;
+}
+
 static fn_status search(struct fn_finder *finder, struct desk *desk,
                         const struct fn_picture *picture, const struct fn_find_options *options,
                         struct fn_found *found, struct fn_error *err) {
     const struct fn_detect_options detect = {.min_face = options->min_face};
     struct fn_detect_report report;
     int n = 0;
-    fn_status status =
-        fn_detector_find(finder->detector, desk->scratch, picture, &detect, FN_DETECT_MAX_FACES,
-                         desk->faces, &n, &found->found, &report, err);
+    fn_status status = look(finder, desk, picture, &detect, found, &n, &report, err);
     if (status != FN_OK) return status;
     found->looked = true;
     found->min_face = report.min_face;

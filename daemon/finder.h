@@ -44,21 +44,24 @@ struct fn_found {
     int found, rejected;         /* of all; rejected ones among them */
     double min_face;             /* as used, in pixels of the full picture */
     bool limited;                /* faces may be missing: see detector.h */
+    const char *detector;        /* what computed, as fn_finder_kernels(); NULL: nobody looked */
     struct fn_found_face *faces; /* [n], owned */
     uint8_t *crops;              /* [n][160][160][3], owned */
 };
 
 struct fn_finder; /* opaque; any number of threads may use it */
 
-/* Weights are copied. FN_BAD_MODEL when the crop contract is unknown. */
-FN_MUST fn_status fn_finder_new(const struct fn_model *model, struct fn_finder **ret_finder,
-                                struct fn_error *err);
+/* Weights are copied. place: the OpenCL device that computes the detector's networks, or NULL for
+ * this CPU, which also takes over, with a line in the log, where the device cannot be used or
+ * fails: faces are the same to the bit. FN_BAD_MODEL when the crop contract is unknown. */
+FN_MUST fn_status fn_finder_new(const struct fn_model *model, const struct fn_detector_place *place,
+                                struct fn_finder **ret_finder, struct fn_error *err);
 void fn_finder_free(struct fn_finder *finder); /* NULL is a no-op */
 FN_DEFINE_CLEANUP(struct fn_finder *, fn_finder_free)
 
 /* Whether pictures are searched unless told that they are crops. */
 bool fn_finder_looks(const struct fn_finder *finder);
-/* Whether there is a detector: "avx2", what it computes with, or NULL. */
+/* What the detector computes with now: "avx2", "opencl:..."; NULL without one. Borrowed. */
 const char *fn_finder_kernels(const struct fn_finder *finder);
 /* Contract of what fn_finder_find() cuts; static. */
 const char *fn_finder_crop(const struct fn_finder *finder, bool looked);

@@ -63,8 +63,8 @@ static void log_finder(const struct fn_runtime *runtime) {
                "event=no_detector effect=\"every picture is taken as a face crop\"");
     else
         fn_log(strcmp(kernels, "portable") == 0 ? FN_LOG_WARNING : FN_LOG_INFO,
-               "event=detector name=%s kernels=%s crop=%s", runtime->model->detector_name, kernels,
-               runtime->model->crop);
+               "event=detector name=%s kernels=\"%s\" crop=%s", runtime->model->detector_name,
+               kernels, runtime->model->crop);
 }
 
 static fn_status open_batcher(struct fn_runtime *runtime, const struct fn_config *config,
@@ -88,7 +88,11 @@ fn_status fn_runtime_open(const struct fn_config *config, struct fn_metrics *met
     FN_CLEANUP(fn_runtime_close) struct fn_runtime *runtime = calloc(1, sizeof *runtime);
     if (!runtime) return fn_fail(err, FN_NO_MEMORY, "no memory for a model");
     fn_status status = open_model(runtime, config, err);
-    if (status == FN_OK) status = fn_finder_new(runtime->model, &runtime->finder, err);
+    const struct fn_detector_place place = {config->detector, config->kernel_dir,
+                                            config->cache_dir};
+    bool on_cpu = strcmp(config->detector, "cpu") == 0;
+    if (status == FN_OK)
+        status = fn_finder_new(runtime->model, on_cpu ? NULL : &place, &runtime->finder, err);
     if (status == FN_OK)
         status = fn_devices_open(config, runtime->model, metrics, &runtime->devices, err);
     if (status == FN_OK) status = open_batcher(runtime, config, metrics, err);
@@ -127,6 +131,7 @@ bool fn_runtime_suits(const struct fn_runtime *runtime, const struct fn_config *
            file.changed.tv_sec == runtime->file.changed.tv_sec &&
            file.changed.tv_nsec == runtime->file.changed.tv_nsec &&
            same_text(before->device, config->device) &&
+           same_text(before->detector, config->detector) &&
            same_text(before->kernel_family, config->kernel_family) &&
            same_text(before->kernel_dir, config->kernel_dir) &&
            same_text(before->cache_dir, config->cache_dir) &&

@@ -88,9 +88,10 @@ static json_t *describe_faces(const struct fn_shot *shot, enum fn_encoding encod
 json_t *fn_answer_shot(const struct fn_shot *shot, enum fn_encoding encoding) {
     const struct fn_found *found = &shot->found;
     json_t *min_face = found->looked ? json_real(rounded(found->min_face)) : json_null();
-    return json_pack("{s:o, s:o, s:b, s:i, s:i, s:o}", "image", fn_answer_image(shot), "min_face",
-                     min_face, "limited", found->limited, "faces_found", found->found,
-                     "faces_rejected", found->rejected, "faces", describe_faces(shot, encoding));
+    return json_pack("{s:o, s:s?, s:o, s:b, s:i, s:i, s:o}", "image", fn_answer_image(shot),
+                     "detector", found->detector, "min_face", min_face, "limited", found->limited,
+                     "faces_found", found->found, "faces_rejected", found->rejected, "faces",
+                     describe_faces(shot, encoding));
 }
 
 fn_status fn_answer_check_face(const struct fn_shot *shot, struct fn_error *err) {

@@ -12,8 +12,8 @@ json_t *fn_answer_head(const struct fn_call *call);
 /* Move `members` (stolen) into `object` (stolen) and give that. */
 json_t *fn_answer_join(json_t *object, json_t *members);
 
-/* {"image", "min_face", "limited", "faces_found", "faces_rejected", "faces"} of one picture; faces
- * with their embeddings if it has some. */
+/* {"image", "detector", "min_face", "limited", "faces_found", "faces_rejected", "faces"} of one
+ * picture; faces with their embeddings if it has some. */
 json_t *fn_answer_shot(const struct fn_shot *shot, enum fn_encoding encoding);
 
 /* FN_FACE_NOT_FOUND, naming the picture, when it has no face left. */

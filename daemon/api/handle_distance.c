@@ -62,8 +62,9 @@ static json_t *describe(const struct fn_call *call, const char *crop, const floa
 }
 
 static json_t *describe_picture(const struct fn_shot *shot) {
-    json_t *picture = json_pack("{s:o, s:i, s:i}", "image", fn_answer_image(shot), "faces_found",
-                                shot->found.found, "faces_rejected", shot->found.rejected);
+    json_t *picture = json_pack("{s:o, s:s?, s:i, s:i}", "image", fn_answer_image(shot), "detector",
+                                shot->found.detector, "faces_found", shot->found.found,
+                                "faces_rejected", shot->found.rejected);
     return fn_answer_join(picture, fn_answer_face(shot, 0));
 }
 

@@ -12,8 +12,7 @@
 #include <string.h>
 
 #include "engine/cleanup.h"
-#include "engine/detect/pnet.h"
-#include "engine/detect/refine.h"
+#include "engine/detect/nets.h"
 
 #define FACTOR 0.709 /* from one level of the pyramid to the next */
 
@@ -26,14 +25,11 @@
 enum { NO_FACE, FACE, REGRESSION, LANDMARKS_X = REGRESSION + 4, LANDMARKS_Y = LANDMARKS_X + 5 };
 
 struct fn_detector {
-    const struct fn_conv_kernels *kernels;
-    struct fn_pnet pnet;
-    struct fn_refiner rnet, onet;
+    struct fn_nets nets;
 };
 
 struct fn_detect_scratch {
-    struct fn_pnet_rows rows;
-    struct fn_refine_maps maps;
+    struct fn_nets_desk desk;
     struct fn_candidates level; /* of the level at hand */
     struct fn_candidates all;
     struct fn_rect pieces[FN_DETECT_MAX_REFINED];
@@ -51,10 +47,7 @@ static fn_status open_by(const struct fn_conv_kernels *kernels,
                          struct fn_error *err) {
     FN_CLEANUP(fn_detector_close) struct fn_detector *detector = calloc(1, sizeof *detector);
     if (!detector) return fn_fail(err, FN_NO_MEMORY, "no memory for the detector");
-    detector->kernels = kernels;
-    fn_status status = fn_pnet_open(weights, kernels, &detector->pnet, err);
-    if (status == FN_OK) status = fn_refiner_open(weights, FN_RNET, kernels, &detector->rnet, err);
-    if (status == FN_OK) status = fn_refiner_open(weights, FN_ONET, kernels, &detector->onet, err);
+    fn_status status = fn_nets_open(kernels, weights, &detector->nets, err);
     if (status == FN_OK) *ret_detector = FN_TAKE(detector);
     return status;
 }
@@ -72,16 +65,24 @@ fn_status fn_detector_open_as(const char *kernels, const struct fn_mtcnn_weights
     return fn_fail(err, FN_USAGE, "this CPU runs no detector kernels named \"%.40s\"", kernels);
 }
 
+fn_status fn_detector_open_on(const struct fn_detector_place *place,
+                              const struct fn_mtcnn_weights *weights,
+                              struct fn_detector **ret_detector, struct fn_error *err) {
+    FN_CLEANUP(fn_detector_close) struct fn_detector *detector = NULL;
+    fn_status status = fn_detector_open(weights, &detector, err);
+    if (status == FN_OK) status = fn_nets_move(&detector->nets, place, err);
+    if (status == FN_OK) *ret_detector = FN_TAKE(detector);
+    return status;
+}
+
 void fn_detector_close(struct fn_detector *detector) {
     if (!detector) return;
-    fn_pnet_done(&detector->pnet);
-    fn_refiner_done(&detector->rnet);
-    fn_refiner_done(&detector->onet);
+    fn_nets_done(&detector->nets);
     free(detector);
 }
 
 const char *fn_detector_kernels(const struct fn_detector *detector) {
-    return detector->kernels->name;
+    return fn_nets_label(&detector->nets);
 }
 
 static bool make_candidates(struct fn_candidates *candidates, size_t limit) {
@@ -96,15 +97,14 @@ fn_status fn_detect_scratch_new(struct fn_detect_scratch **ret_scratch, struct f
     if (!scratch || !make_candidates(&scratch->level, FN_DETECT_MAX_CANDIDATES) ||
         !make_candidates(&scratch->all, FN_DETECT_MAX_CANDIDATES))
         return fn_fail(err, FN_NO_MEMORY, "no memory for the detector's candidates");
-    fn_status status = fn_refine_maps_new(&scratch->maps, err);
+    fn_status status = fn_nets_desk_new(&scratch->desk, err);
     if (status == FN_OK) *ret_scratch = FN_TAKE(scratch);
     return status;
 }
 
 void fn_detect_scratch_free(struct fn_detect_scratch *scratch) {
     if (!scratch) return;
-    fn_pnet_rows_done(&scratch->rows);
-    fn_refine_maps_done(&scratch->maps);
+    fn_nets_desk_done(&scratch->desk);
     free(scratch->level.items);
     free(scratch->all.items);
     free(scratch);
@@ -160,8 +160,8 @@ static fn_status propose(const struct fn_detector *detector, struct fn_detect_sc
     all->n = all->found = 0;
     while (shorter >= FN_PNET_CELL) {
         scratch->level.n = scratch->level.found = 0;
-        fn_status status = fn_pnet_run(&detector->pnet, picture, scale, PROPOSE_MARGIN,
-                                       &scratch->rows, &scratch->level, err);
+        fn_status status = fn_nets_slide(&detector->nets, &scratch->desk, picture, scale,
+                                         PROPOSE_MARGIN, &scratch->level, err);
         if (status != FN_OK) return status;
         merge_level(scratch, report);
         report->levels++;
@@ -198,23 +198,24 @@ static void cut_pieces(struct fn_detect_scratch *scratch, const struct fn_pictur
 }
 
 /* Replace the candidates by those that the network passes, with its margins and regressions. */
-static fn_status judge(const struct fn_refiner *refiner, struct fn_detect_scratch *scratch,
-                       const struct fn_picture *picture, float threshold, struct fn_error *err) {
+static fn_status judge(const struct fn_nets *nets, enum fn_mtcnn_net net,
+                       struct fn_detect_scratch *scratch, const struct fn_picture *picture,
+                       float threshold, struct fn_error *err) {
     struct fn_candidates *all = &scratch->all;
-    size_t kept = 0, width = (size_t)refiner->head.out_channels;
-    for (size_t first = 0; first < all->n; first += FN_REFINE_BATCH) {
-        size_t n = all->n - first < FN_REFINE_BATCH ? all->n - first : FN_REFINE_BATCH;
-        fn_status status =
-            fn_refiner_run(refiner, picture, scratch->pieces + first, n, &scratch->maps, err);
+    size_t kept = 0, batch = fn_nets_batch(nets, net);
+    for (size_t first = 0; first < all->n; first += batch) {
+        size_t n = all->n - first < batch ? all->n - first : batch, pitch;
+        const float *out;
+        fn_status status = fn_nets_look(nets, net, &scratch->desk, picture, scratch->pieces + first,
+                                        n, &out, &pitch, err);
         if (status != FN_OK) return status;
-        for (size_t i = 0; i < n; i++) {
-            const float *out = scratch->maps.out + i * width;
+        for (size_t i = 0; i < n; i++, out += pitch) {
             struct fn_candidate candidate = all->items[first + i];
             candidate.margin = out[FACE] - out[NO_FACE];
             if (!(candidate.margin > threshold)) continue;
             memcpy(candidate.regression, out + REGRESSION, sizeof candidate.regression);
             candidate.order = (uint32_t)kept;
-            if (width > LANDMARKS_X)
+            if (net == FN_ONET)
                 memcpy(scratch->landmarks[kept], out + LANDMARKS_X, sizeof scratch->landmarks[0]);
             all->items[kept++] = candidate;
         }
@@ -228,7 +229,7 @@ static fn_status refine(const struct fn_detector *detector, struct fn_detect_scr
                         struct fn_error *err) {
     struct fn_candidates *all = &scratch->all;
     cut_pieces(scratch, picture, FN_DETECT_MAX_REFINED, report);
-    fn_status status = judge(&detector->rnet, scratch, picture, REFINE_MARGIN, err);
+    fn_status status = judge(&detector->nets, FN_RNET, scratch, picture, REFINE_MARGIN, err);
     if (status != FN_OK) return status;
     fn_candidates_sort(all->items, all->n);
     all->n = fn_candidates_suppress(all->items, all->n, FN_OVERLAP_UNION, 0.7);
@@ -242,7 +243,7 @@ static fn_status locate(const struct fn_detector *detector, struct fn_detect_scr
                         struct fn_error *err) {
     struct fn_candidates *all = &scratch->all;
     cut_pieces(scratch, picture, FN_DETECT_MAX_LOCATED, report);
-    fn_status status = judge(&detector->onet, scratch, picture, LOCATE_MARGIN, err);
+    fn_status status = judge(&detector->nets, FN_ONET, scratch, picture, LOCATE_MARGIN, err);
     if (status != FN_OK) return status;
     for (size_t i = 0; i < all->n; i++) {
         struct fn_candidate *c = &all->items[i];

@@ -66,8 +66,21 @@ FN_MUST fn_status fn_detector_open(const struct fn_mtcnn_weights *weights,
  * CPU has no such. */
 FN_MUST fn_status fn_detector_open_as(const char *kernels, const struct fn_mtcnn_weights *weights,
                                       struct fn_detector **ret_detector, struct fn_error *err);
+/* An OpenCL device that computes the three networks. */
+struct fn_detector_place {
+    const char *device;     /* part of a platform's or device's name, as in engine.h */
+    const char *kernel_dir; /* NULL: the kernels that are built in */
+    const char *cache_dir;  /* of built programs; NULL: none */
+};
+
+/* The same by the kernels of kernels/detect.cl. Faces are the same to the bit: all three networks
+ * are held against the CPU's on a known picture first. FN_NO_DEVICE; FN_DEVICE_FAILED, also when
+ * the device computes something else. */
+FN_MUST fn_status fn_detector_open_on(const struct fn_detector_place *place,
+                                      const struct fn_mtcnn_weights *weights,
+                                      struct fn_detector **ret_detector, struct fn_error *err);
 void fn_detector_close(struct fn_detector *detector); /* NULL is a no-op */
-/* "avx2"; static. */
+/* What computes: "avx2", or "opencl:" and a device's name; borrowed from the detector. */
 const char *fn_detector_kernels(const struct fn_detector *detector);
 
 FN_MUST fn_status fn_detect_scratch_new(struct fn_detect_scratch **ret_scratch,
@@ -77,7 +90,8 @@ void fn_detect_scratch_free(struct fn_detect_scratch *scratch); /* NULL is a no-
 /* Find faces, largest first (of equals the surer), at most `max_faces`, 1...FN_DETECT_MAX_FACES.
  * ret_faces: [max_faces]; *ret_n is how many of them were filled, *ret_found how many faces there
  * are. No face is FN_OK. options (NULL: defaults) and ret_report (NULL: unwanted) are optional.
- * FN_BAD_OPTION when min_face is negative, not a number or below FN_DETECT_LEAST_FACE. */
+ * FN_BAD_OPTION when min_face is negative, not a number or below FN_DETECT_LEAST_FACE;
+ * FN_DEVICE_FAILED after fn_detector_open_on(). */
 FN_MUST fn_status fn_detector_find(const struct fn_detector *detector,
                                    struct fn_detect_scratch *scratch,
                                    const struct fn_picture *picture,

@@ -15,8 +15,6 @@
 
 #include "engine/buffer.h"
 
-#define HEAD_CHANNELS 6
-
 /* The last `n` rows of a layer. */
 struct ring {
     float *rows;
@@ -76,7 +74,7 @@ static float *ring_row(const struct ring *ring, size_t y) {
 /* Cut the rings out of the buffers. */
 static fn_status lay_out(struct level *level, size_t width, struct fn_pnet_rows *rows,
                          struct fn_error *err) {
-    static const size_t channels[LAYERS] = {3, 10, 10, 16, 32, HEAD_CHANNELS};
+    static const size_t channels[LAYERS] = {3, 10, 10, 16, 32, FN_PNET_OUT};
     static const size_t kept[LAYERS] = {3, 2, 3, 3, 1, 1};
     size_t pooled = (width - 1) / 2;
     const size_t widths[LAYERS] = {width, width - 2, pooled, pooled - 2, pooled - 4, pooled - 4};
@@ -126,26 +124,25 @@ void fn_candidates_trim(struct fn_candidates *candidates) {
     if (candidates->n > candidates->limit) candidates->n = candidates->limit;
 }
 
-static void add_cell(const struct level *level, size_t x, size_t y, const float *cell,
+static void add_cell(double scale, size_t x, size_t y, const float *cell,
                      struct fn_candidates *candidates) {
     if (candidates->n == 2 * candidates->limit) fn_candidates_trim(candidates);
     double left = FN_PNET_STRIDE * (double)x, top = FN_PNET_STRIDE * (double)y;
     candidates->items[candidates->n++] = (struct fn_candidate){
-        .x1 = trunc((left + 1) / level->scale),
-        .y1 = trunc((top + 1) / level->scale),
-        .x2 = trunc((left + FN_PNET_CELL) / level->scale),
-        .y2 = trunc((top + FN_PNET_CELL) / level->scale),
+        .x1 = trunc((left + 1) / scale),
+        .y1 = trunc((top + 1) / scale),
+        .x2 = trunc((left + FN_PNET_CELL) / scale),
+        .y2 = trunc((top + FN_PNET_CELL) / scale),
         .margin = cell[1] - cell[0],
         .regression = {cell[2], cell[3], cell[4], cell[5]},
         .order = candidates->found++,
     };
 }
 
-static void collect(const struct level *level, size_t y, struct fn_candidates *candidates) {
-    const struct ring *head = &level->rings[HEAD];
-    const float *cell = ring_row(head, y);
-    for (size_t x = 0; x < head->width; x++, cell += HEAD_CHANNELS)
-        if (cell[1] - cell[0] >= level->threshold) add_cell(level, x, y, cell, candidates);
+void fn_pnet_collect(double scale, float threshold, size_t y, const float *cells, size_t n,
+                     struct fn_candidates *candidates) {
+    for (size_t x = 0; x < n; x++, cells += FN_PNET_OUT)
+        if (cells[1] - cells[0] >= threshold) add_cell(scale, x, y, cells, candidates);
 }
 
 /* ---- a level -------------------------------------------------------------------------------- */
@@ -165,7 +162,9 @@ static void stream(const struct level *level, size_t height, struct fn_candidate
         if (y < 4) continue;
         convolve(level, &pnet->conv3, CONV2, CONV3, y - 4);
         convolve(level, &pnet->head, CONV3, HEAD, y - 4);
-        collect(level, y - 4, candidates);
+        const struct ring *head = &level->rings[HEAD];
+        fn_pnet_collect(level->scale, level->threshold, y - 4, ring_row(head, y - 4), head->width,
+                        candidates);
     }
 }
 

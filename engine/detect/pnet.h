@@ -13,6 +13,7 @@
 
 #define FN_PNET_CELL   12 /* pixels of a level that one output sees */
 #define FN_PNET_STRIDE 2
+#define FN_PNET_OUT    6 /* floats of an output: 2 logits, 4 regressions */
 
 /* Read-only after fn_pnet_open(). */
 struct fn_pnet {
@@ -42,6 +43,11 @@ FN_MUST fn_status fn_pnet_open(const struct fn_mtcnn_weights *weights,
                                const struct fn_conv_kernels *kernels, struct fn_pnet *ret_pnet,
                                struct fn_error *err);
 void fn_pnet_done(struct fn_pnet *pnet);
+
+/* Of row y of a level's outputs, cells [n][FN_PNET_OUT], add those whose margin is at least
+ * `threshold`; boxes in pixels of the picture. */
+void fn_pnet_collect(double scale, float threshold, size_t y, const float *cells, size_t n,
+                     struct fn_candidates *candidates);
 
 /* Look at the picture at `scale`, 0 < scale <= 1, which leaves FN_PNET_CELL pixels a side or more.
  * Cells whose margin is at least `threshold` are added to the candidates, boxes in pixels of the

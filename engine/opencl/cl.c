@@ -147,6 +147,7 @@ static fn_status read_info(struct fn_cl *cl, struct fn_error *err) {
     cl_device_type type = 0;
     cl_uint units = 0, ints = 0;
     cl_ulong max_buffer = 0;
+    cl_device_fp_config floats = 0, wanted = CL_FP_DENORM | CL_FP_INF_NAN | CL_FP_ROUND_TO_NEAREST;
     const struct {
         cl_device_info what;
         size_t size;
@@ -159,6 +160,7 @@ static fn_status read_info(struct fn_cl *cl, struct fn_error *err) {
         {CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units},
         {CL_DEVICE_NATIVE_VECTOR_WIDTH_INT, sizeof ints, &ints},
         {CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof max_buffer, &max_buffer},
+        {CL_DEVICE_SINGLE_FP_CONFIG, sizeof floats, &floats},
     };
     fn_status status = FN_OK;
     for (size_t i = 0; i < sizeof facts / sizeof facts[0] && status == FN_OK; i++)
@@ -179,6 +181,7 @@ static fn_status read_info(struct fn_cl *cl, struct fn_error *err) {
                                    .driver = cl->driver,
                                    .is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0,
                                    .is_accelerator = (type & CL_DEVICE_TYPE_ACCELERATOR) != 0,
+                                   .is_ieee754 = (floats & wanted) == wanted,
                                    .compute_units = (int)units,
                                    .vector_ints = (int)ints,
                                    .max_buffer = (size_t)max_buffer};

@@ -22,6 +22,7 @@ struct fn_cl; /* opaque */
 struct fn_cl_info {
     const char *platform, *device, *driver;
     bool is_cpu, is_accelerator;
+    bool is_ieee754; /* floats: rounded to nearest, with denormal numbers and infinities */
     int compute_units;
     int vector_ints;   /* native width of int vectors */
     size_t max_buffer; /* bytes of the largest single buffer */

@@ -57,6 +57,7 @@ class Daemon:
         path = directory / "facenetd.conf"
         path.write_text(json.dumps({"max_batch": 2, **(config or {})}))
         command += ["--config", path]
+        self.model = model
         self.log = None
         self._log_path = directory / f"{next(_numbers)}.log"
         with self._log_path.open("w") as stderr:
@@ -91,6 +92,9 @@ class Daemon:
         self.process.wait(timeout=seconds)
         self.process.stdout.close()
         self.log = self._log_path.read_text()
+
+    def log_so_far(self):
+        return self._log_path.read_text()
 
     def rss_kib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()

@@ -26,7 +26,7 @@ def test_the_answer_has_the_documented_shape(client, jpeg):
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
     assert set(body) == {
-        "model", "crop", "aligned", "backend", "image", "min_face", "limited", "faces",
+        "model", "crop", "aligned", "backend", "image", "detector", "min_face", "limited", "faces",
         "faces_found", "faces_rejected", "timing_ms", "request_id",
     }  # fmt: skip
     assert body["model"].startswith("untrained-")
@@ -38,7 +38,7 @@ def test_the_answer_has_the_documented_shape(client, jpeg):
     face = body["faces"][0]
     assert face["box"] == {"x": 0, "y": 0, "width": 200, "height": 180}
     assert face["score"] is face["landmarks"] is face["quality"] is None
-    assert body["min_face"] is None and body["limited"] is False
+    assert body["detector"] is body["min_face"] is None and body["limited"] is False
     assert body["request_id"] == answer.headers["x-request-id"]
     assert np.linalg.norm(face["embedding"]) == pytest.approx(1, abs=1e-5)
     times = ("decode", "detect", "queue", "device", "total")

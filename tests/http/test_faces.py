@@ -42,6 +42,7 @@ def test_six_faces_are_found_largest_first(eyes, six):
     assert body["aligned"] is True and body["crop"] == CONTRACT
     assert body["faces_found"] == len(body["faces"]) == 6
     assert (body["faces_rejected"], body["limited"], body["min_face"]) == (0, False, 20)
+    assert body["detector"] == eyes.get("/model").json()["detector"]["kernels"]
     areas = [face["box"]["width"] * face["box"]["height"] for face in body["faces"]]
     assert areas == sorted(areas, reverse=True)
     for face in body["faces"]:

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_oclgrind.c -- small layers of every kind for oclgrind, which looks at each access to memory:
- * tests/kernels/test_oclgrind.py runs this under it. By itself it finds no such device and skips.
+ * test_oclgrind.c -- small layers of every kind, and the face detector's, for oclgrind, which looks
+ * at each access to memory: tests/kernels/test_oclgrind.py runs this under it. By itself it finds
+ * no such device and skips.
  */
 #define TEST_DEVICE   "Oclgrind"
 #define TEST_FAMILIES "fused-fpga"
 #include "tests/unit/support/check_network.h"
+#include "tests/unit/support/detect_device_cases.h"
 
 /* Odd sizes, padding, a concat with gaps, a residual, a pool, a head: every path of every kernel.
  */
@@ -65,6 +67,7 @@ static void small_layers_of_every_kind_agree(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_layers_of_every_kind_agree),
+        cmocka_unit_test(every_network_computes_the_cpus_bits),
     };
     return cmocka_run_group_tests_name("oclgrind", tests, make_cache, temporary_remove);
 }
