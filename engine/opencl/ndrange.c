@@ -302,8 +302,19 @@ static void share_profile(struct ndrange *o) {
     }
 }
 
-/* Pixels of tensor 0 from their channels to the arena's pitch; the bytes between stay zero, and so
- * do the gaps, of which the first stands before the tensor. Returns where the next share's begin in
+/* One row of pixels from their channels to the arena's pitch. What fills a quad up may be anything,
+ * so pixels of three channels, but for the last one, go four bytes at a time. */
+static void stage_row(const int8_t *from, size_t channels, size_t width, size_t pitch,
+                      int8_t *ret_row) {
+    size_t x = 0;
+    for (; channels == 3 && pitch == FN_QUAD && x + 1 < width; x++)
+        memcpy(ret_row + FN_QUAD * x, from + 3 * x, FN_QUAD);
+    for (; x < width; x++)
+        for (size_t c = 0; c < channels; c++) ret_row[x * pitch + c] = from[x * channels + c];
+}
+
+/* Pixels of tensor 0 from their channels to the arena's pitch; gaps stay
+ * zero, of which the first stands before the tensor. Returns where the next share's begin in
  * *input. */
 static fn_status write_share(struct ndrange *o, int slot, int share, const int8_t **input,
                              struct fn_error *err) {
@@ -316,11 +327,8 @@ static fn_status write_share(struct ndrange *o, int slot, int share, const int8_
     size_t lead = (size_t)o->plan.gap[0] * pitch;
     int8_t *staging = o->staging[slot] + (size_t)share * o->staging_size;
     const int8_t *from = *input;
-    for (size_t y = 0; y < rows; y++) {
-        int8_t *to = staging + lead + y * row;
-        for (size_t x = 0; x < width; x++, to += pitch, from += channels)
-            for (size_t c = 0; c < channels; c++) to[c] = from[c];
-    }
+    for (size_t y = 0; y < rows; y++, from += width * channels)
+        stage_row(from, channels, width, pitch, staging + lead + y * row);
     *input = from;
     size_t offset = (size_t)share * (size_t)o->plan.arena_size + (size_t)o->plan.offset[0] - lead;
     return fn_cl_task_write(o->cl, FN_CL_FIRST_QUEUE, o->buffers[ARENA], offset, staging,
