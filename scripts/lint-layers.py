@@ -53,7 +53,7 @@ ANYWHERE = re.compile(
     r"(assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal"
     r"|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|tgmath"
     r"|threads|time|uchar|wchar|wctype"
-    r"|dirent|dlfcn|endian|err|fcntl|fnmatch|fts|ftw|getopt|glob|grp|libgen|link|netdb|poll|pthread|pwd"
+    r"|dirent|dlfcn|endian|err|fcntl|fnmatch|fts|ftw|getopt|glob|grp|libgen|link|malloc|netdb|poll|pthread|pwd"
     r"|regex|sched|semaphore|spawn|strings|sysexits|syslog|termios|unistd|cpuid|immintrin"
     r"|(sys|netinet|arpa|linux|asm|net)/.+"
     r"|jansson)\.h"

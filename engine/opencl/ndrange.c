@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "engine/cleanup.h"
+#include "engine/opencl/compiler_pages.h"
 #include "engine/opencl/kernel_text.h"
 #include "engine/opencl/pack.h"
 #include "engine/opencl/plan.h"
@@ -440,6 +441,7 @@ fn_status fn_ndrange_open(const struct fn_family *family, const struct fn_model 
     if (status == FN_OK) status = warm_up(o, err);
     if (status != FN_OK) return status;
     fn_cl_store_program(o->cl, options->cache_dir);
+    fn_compiler_pages_release();
     *ret_state = FN_TAKE(o);
     return FN_OK;
 }
