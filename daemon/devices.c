@@ -373,6 +373,7 @@ fn_status fn_devices_open(const struct fn_config *config, const struct fn_model 
     d->options = (struct fn_engine_options){.kernel_family = config->kernel_family,
                                             .kernel_dir = config->kernel_dir,
                                             .cache_dir = config->cache_dir,
+                                            .builder = "/proc/self/exe",
                                             .program = config->program,
                                             .device_timeout_ms = (int)config->device_timeout_ms,
                                             .max_batch = (int)config->max_batch};

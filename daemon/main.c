@@ -27,6 +27,7 @@
 #include "daemon/runner.h"
 #include "daemon/service.h"
 #include "daemon/watchdog.h"
+#include "engine/engine.h"
 #include "engine/version.h"
 
 FN_DEFINE_CLEANUP(struct fn_config *, fn_config_free)
@@ -251,10 +252,24 @@ static fn_status run(const struct fn_flags *flags, struct fn_error *err) {
     return status;
 }
 
+/* What the engine starts us again for (FN_BUILDER_FLAG in engine/engine.h), and nobody else: the
+ * arguments are a device, a kernel family, the cache and a folder of kernels or "". */
+static int build_kernels(char **arguments) {
+    struct fn_error err;
+    const struct fn_engine_options options = {.device = arguments[0],
+                                              .kernel_family = arguments[1],
+                                              .cache_dir = arguments[2],
+                                              .kernel_dir = *arguments[3] ? arguments[3] : NULL};
+    if (fn_engine_build_kernels(&options, &err) == FN_OK) return 0;
+    (void)fprintf(stderr, "facenetd: %s\n", err.text);
+    return 1;
+}
+
 int main(int argc, char **argv) {
     struct fn_flags flags = {0};
     struct fn_error err;
     int exit_status;
+    if (argc == 6 && strcmp(argv[1], FN_BUILDER_FLAG) == 0) return build_kernels(argv + 2);
     if (!fn_flags_read(argc, argv, &flags, &exit_status)) return exit_status;
     fn_status status = run(&flags, &err);
     if (fn_runner_left_behind()) _exit(status == FN_OK ? 0 : 1);

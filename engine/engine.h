@@ -24,6 +24,7 @@ struct fn_engine_options {
                                /* "x86-avx2", ...: that one or an error */
     const char *kernel_dir;    /* NULL: kernels built into the program; else read *.cl from there */
     const char *cache_dir;     /* NULL: no cache of built programs on disk */
+    const char *builder;       /* NULL, or the program for FN_BUILDER_FLAG below */
     const char *program;       /* NULL, or a file with the device's program (.aocx, .xclbin) */
     int device_timeout_ms;     /* a batch that takes longer on an FPGA has failed; 0 means 60000 */
     int max_batch;             /* 1...FN_MAX_BATCH pictures; 0 means 16 */
@@ -48,6 +49,15 @@ struct fn_engine_description {
 FN_MUST fn_status fn_engine_open(const struct fn_model *model,
                                  const struct fn_engine_options *options,
                                  struct fn_engine **ret_engine, struct fn_error *err);
+
+/* A compiler may abort, and with it the process that it is in. With `builder` and `cache_dir`,
+ * kernels that are not in the cache are built by
+ * `BUILDER FN_BUILDER_FLAG DEVICE FAMILY CACHE_DIR KERNEL_DIR` (the last "" for those built in),
+ * which is to call this function with what it is given; when a signal ends it, the family does not
+ * build. */
+#define FN_BUILDER_FLAG "--build-kernels"
+FN_MUST fn_status fn_engine_build_kernels(const struct fn_engine_options *options,
+                                          struct fn_error *err);
 
 /* Embed n pictures, 1 <= n <= max_batch. crops: [n][160][160][3] RGB bytes.
  * ret_embeddings: [n][embedding_size], L2-normalised. ret_accumulators: [n][embedding_size] int32

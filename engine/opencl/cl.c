@@ -272,17 +272,23 @@ static fn_status fail_build(struct fn_cl *cl, cl_int code, struct fn_error *err)
                    fn_cl_error_name(code), code, cl->device_name, (int)strcspn(line, "\r\n"), line);
 }
 
-static bool load_program(struct fn_cl *cl, const char *options, const char *cache_dir) {
+bool fn_cl_load_cached(struct fn_cl *cl, const char *source, const char *options,
+                       const char *cache_dir) {
     FN_CLEANUP_FREE uint8_t *binary = NULL;
+    char key[FN_SHA256_HEX_SIZE];
     size_t size;
-    if (!fn_program_cache_load(cache_dir, cl->key, &binary, &size)) return false;
+    if (!make_key(cl, source, options, key)) return false;
+    memcpy(cl->key, key, sizeof key); /* for fn_cl_store_program(), until it is found */
+    if (!fn_program_cache_load(cache_dir, key, &binary, &size)) return false;
     const unsigned char *binaries[] = {binary};
     cl_int status, code;
     cl->program =
         clCreateProgramWithBinary(cl->context, 1, &cl->device, &size, binaries, &status, &code);
     if (code == CL_SUCCESS && status == CL_SUCCESS &&
-        clBuildProgram(cl->program, 1, &cl->device, options, NULL, NULL) == CL_SUCCESS)
+        clBuildProgram(cl->program, 1, &cl->device, options, NULL, NULL) == CL_SUCCESS) {
+        cl->key[0] = '\0';
         return true;
+    }
     /* A driver that no longer takes its own binary: build from source. */
     if (cl->program) (void)clReleaseProgram(cl->program);
     cl->program = NULL;
@@ -291,11 +297,7 @@ static bool load_program(struct fn_cl *cl, const char *options, const char *cach
 
 fn_status fn_cl_build(struct fn_cl *cl, const char *source, const char *options,
                       const char *cache_dir, struct fn_error *err) {
-    if (cache_dir && make_key(cl, source, options, cl->key) &&
-        load_program(cl, options, cache_dir)) {
-        cl->key[0] = '\0';
-        return FN_OK;
-    }
+    if (cache_dir && fn_cl_load_cached(cl, source, options, cache_dir)) return FN_OK;
     cl_int code;
     cl->program = clCreateProgramWithSource(cl->context, 1, &source, NULL, &code);
     fn_status status = fn_cl_check(code, "clCreateProgramWithSource", err);

@@ -39,9 +39,11 @@ void fn_cl_close(struct fn_cl *cl);
 
 const struct fn_cl_info *fn_cl_info(const struct fn_cl *cl);
 
-/* Build the device's program from source, or take it from cache_dir (NULL: no cache) if one was
- * stored there that was built from the same source with the same options for the same device and
- * driver. */
+/* Take the device's program from cache_dir, if one was stored there that was built from the same
+ * source with the same options for the same device and driver. */
+bool fn_cl_load_cached(struct fn_cl *cl, const char *source, const char *options,
+                       const char *cache_dir);
+/* The same, or build it from source. cache_dir: NULL for no cache. */
 FN_MUST fn_status fn_cl_build(struct fn_cl *cl, const char *source, const char *options,
                               const char *cache_dir, struct fn_error *err);
 
@@ -50,8 +52,8 @@ FN_MUST fn_status fn_cl_build(struct fn_cl *cl, const char *source, const char *
 FN_MUST fn_status fn_cl_load(struct fn_cl *cl, const char *name, const uint8_t *binary, size_t size,
                              struct fn_error *err);
 
-/* Store the program in cache_dir, unless that is where it comes from. To be called after each
- * kernel has run: some drivers (pocl) finish compiling only then. */
+/* Store the program in cache_dir, where fn_cl_load_cached() has not found it. To be called after
+ * each kernel has run, as some drivers finish compiling only then. */
 void fn_cl_store_program(struct fn_cl *cl, const char *cache_dir);
 
 /* Find a kernel of the program. */

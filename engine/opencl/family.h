@@ -17,6 +17,9 @@ struct fn_family {
     bool is_final;    /* where it does not refuse, `auto` takes no other, whatever happens */
     /* NULL when it can run on the device, else why not, for people. */
     const char *(*refuse)(const struct fn_cl_info *info);
+    /* Build the program and put it into the cache. NULL for a family whose programs are files. */
+    fn_status (*build)(const struct fn_family *family, const struct fn_engine_options *options,
+                       struct fn_cl *cl, struct fn_error *err);
     /* Build the program, allocate everything, move the weights. cl: fresh, borrowed, outlives the
      * state. FN_DEVICE_FAILED lets `auto` go on to the next family, with a note of it. */
     fn_status (*open)(const struct fn_family *family, const struct fn_model *model,
@@ -35,7 +38,7 @@ struct fn_family {
 
 extern const struct fn_family fn_family_fpga;            /* fpga.c */
 extern const struct fn_family fn_family_fpga_fused;      /* fpga.c */
-extern const struct fn_family fn_family_generic;         /* ndrange.c */
+extern const struct fn_family fn_family_generic;         /* generic.c */
 extern const struct fn_family fn_family_x86_avx512_vnni; /* x86.c */
 extern const struct fn_family fn_family_x86_avx_vnni;    /* x86.c */
 extern const struct fn_family fn_family_x86_avx2;        /* x86.c */

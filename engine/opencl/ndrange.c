@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "engine/cleanup.h"
+#include "engine/opencl/builder.h"
 #include "engine/opencl/compiler_pages.h"
 #include "engine/opencl/kernel_text.h"
 #include "engine/opencl/pack.h"
@@ -121,22 +122,22 @@ static void choose_kinds(struct ndrange *o) {
     }
 }
 
-static fn_status build_program(struct ndrange *o, const struct fn_engine_options *options,
+static fn_status build_program(const struct fn_ndrange_form *form, const char *family,
+                               const struct fn_engine_options *options, struct fn_cl *cl,
                                struct fn_error *err) {
     FN_CLEANUP_FREE char *source = NULL;
     fn_status status = fn_kernel_text(options->kernel_dir, "generic.cl", &source, err);
     if (status != FN_OK) return status;
-    o->tile[FN_STEP_CONV] = o->form.tile;
-    o->tile[FN_STEP_CONV_TAIL] = o->form.tail_tile;
-    o->tile[FN_STEP_CONV_NARROW] = o->form.narrow_tile;
-    o->tile[FN_STEP_CONV_SIGNED] = o->form.signed_tile;
     char flags[200]; /* -w: nobody would read a warning, and some drivers print it */
     (void)snprintf(flags, sizeof flags,
                    "-w %s -DFN_CONV_BLOCKS=%d -DFN_CONV_TILE=%d -DFN_TAIL_TILE=%d "
                    "-DFN_NARROW_TILE=%d -DFN_SIGNED_TILE=%d",
-                   o->form.flags, o->form.blocks, o->form.tile, o->form.tail_tile,
-                   o->form.narrow_tile, o->form.signed_tile);
-    return fn_cl_build(o->cl, source, flags, options->cache_dir, err);
+                   form->flags, form->blocks, form->tile, form->tail_tile, form->narrow_tile,
+                   form->signed_tile);
+    bool elsewhere = options->cache_dir && options->builder;
+    if (elsewhere && fn_cl_load_cached(cl, source, flags, options->cache_dir)) return FN_OK;
+    if (elsewhere) status = fn_builder_run(options, family, err);
+    return status == FN_OK ? fn_cl_build(cl, source, flags, options->cache_dir, err) : status;
 }
 
 /* Room for the steps of all shares. */
@@ -398,21 +399,13 @@ static fn_status warm_up(struct ndrange *o, struct fn_error *err) {
     return status == FN_OK ? fn_ndrange_collect(o, 0, 1, NULL, err) : status;
 }
 
-/* 8 times 16 sums fit the 32 vector registers of AVX-512, 4 times the 16 of everything before. The
- * tail tiles go into the 9 positions of the last tensors. */
-static struct fn_ndrange_form choose_form(const struct fn_cl_info *info) {
-    bool large = info->is_cpu && info->vector_ints >= 16;
-    return (struct fn_ndrange_form){.flags = info->is_cpu ? "-DFN_WIDE" : "",
-                                    .blocks = 1,
-                                    .tile = large ? 8 : 4,
-                                    .tail_tile = large ? 9 : 3,
-                                    .narrow_tile = 4,
-                                    .signed_tile = 4};
-}
-
-static const char *refuse_nothing(const struct fn_cl_info *info) {
-    (void)info;
-    return NULL;
+fn_status fn_ndrange_build(const struct fn_family *family, const struct fn_engine_options *options,
+                           struct fn_cl *cl, struct fn_error *err) {
+    const struct fn_ndrange_form *its = family->form;
+    struct fn_ndrange_form form = its ? *its : fn_generic_form(fn_cl_info(cl));
+    fn_status status = build_program(&form, family->name, options, cl, err);
+    if (status == FN_OK) fn_cl_store_program(cl, options->cache_dir);
+    return status;
 }
 
 fn_status fn_ndrange_open(const struct fn_family *family, const struct fn_model *model,
@@ -425,8 +418,12 @@ fn_status fn_ndrange_open(const struct fn_family *family, const struct fn_model 
     o->cl = cl;
     o->max_batch = options->max_batch;
     o->n_slots = options->slots;
-    o->form = form ? *form : choose_form(fn_cl_info(cl));
+    o->form = form ? *form : fn_generic_form(fn_cl_info(cl));
     o->max_shares = o->form.one_launch ? count_shares(o) : 1;
+    o->tile[FN_STEP_CONV] = o->form.tile;
+    o->tile[FN_STEP_CONV_TAIL] = o->form.tail_tile;
+    o->tile[FN_STEP_CONV_NARROW] = o->form.narrow_tile;
+    o->tile[FN_STEP_CONV_SIGNED] = o->form.signed_tile;
     choose_kinds(o);
     fn_schedule_make(&model->network, o->kinds, &o->schedule);
     fn_status status =
@@ -436,7 +433,7 @@ fn_status fn_ndrange_open(const struct fn_family *family, const struct fn_model 
         status =
             fn_fail(err, FN_USAGE, "the activations of %d pictures exceed 2 GiB", o->max_batch);
     if (status == FN_OK) status = allocate(o, options->profile, err);
-    if (status == FN_OK) status = build_program(o, options, err);
+    if (status == FN_OK) status = build_program(&o->form, family->name, options, cl, err);
     if (status == FN_OK) status = move_to_device(o, err);
     if (status == FN_OK) status = warm_up(o, err);
     if (status != FN_OK) return status;
@@ -470,15 +467,3 @@ const double *fn_ndrange_profile(const void *state) {
     const struct ndrange *o = state;
     return o->seconds;
 }
-
-const struct fn_family fn_family_generic = {
-    .name = "generic",
-    .refuse = refuse_nothing,
-    .open = fn_ndrange_open,
-    .slots = fn_ndrange_slots,
-    .submit = fn_ndrange_submit,
-    .collect = fn_ndrange_collect,
-    .read_tensor = fn_ndrange_read_tensor,
-    .profile = fn_ndrange_profile,
-    .close = fn_ndrange_close,
-};

@@ -18,8 +18,13 @@ struct fn_ndrange_form {
     bool unsigned_inputs; /* kernels add 128 to signed inputs (pack.h) */
 };
 
-/* The functions of struct fn_family, whose `form` is a struct fn_ndrange_form, or NULL for what
- * suits the device. */
+/* What suits a device of which no more is known (generic.c). */
+struct fn_ndrange_form fn_generic_form(const struct fn_cl_info *info);
+
+/* The functions of struct fn_family, whose `form` is a struct fn_ndrange_form, or NULL for
+ * fn_generic_form(). */
+fn_status fn_ndrange_build(const struct fn_family *family, const struct fn_engine_options *options,
+                           struct fn_cl *cl, struct fn_error *err);
 fn_status fn_ndrange_open(const struct fn_family *family, const struct fn_model *model,
                           const struct fn_engine_options *options, struct fn_cl *cl,
                           void **ret_state, struct fn_error *err);

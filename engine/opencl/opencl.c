@@ -99,6 +99,20 @@ static fn_status opencl_open(const struct fn_model *model, const struct fn_engin
     return FN_OK;
 }
 
+fn_status fn_engine_build_kernels(const struct fn_engine_options *options, struct fn_error *err) {
+    struct fn_cl *cl = NULL;
+    const struct fn_family *family = NULL;
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        if (strcmp(families[i]->name, options->kernel_family) == 0) family = families[i];
+    if (!family || !family->build)
+        return fn_fail(err, FN_USAGE, "'%.40s' is no kernel family that is built",
+                       options->kernel_family);
+    fn_status status = fn_cl_open(options->device, false, &cl, err);
+    if (status == FN_OK) status = family->build(family, options, cl, err);
+    fn_cl_close(cl);
+    return status;
+}
+
 static int opencl_slots(const void *state) {
     const struct opencl *o = state;
     return o->family->slots(o->state);

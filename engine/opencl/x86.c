@@ -101,6 +101,7 @@ static const struct fn_ndrange_form avx2 = {.flags = "-DFN_X86=2",
     const struct fn_family family = {.name = its_name,                                             \
                                      .form = its_form,                                             \
                                      .refuse = its_refuse,                                         \
+                                     .build = fn_ndrange_build,                                    \
                                      .open = fn_ndrange_open,                                      \
                                      .slots = fn_ndrange_slots,                                    \
                                      .submit = fn_ndrange_submit,                                  \

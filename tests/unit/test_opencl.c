@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -226,6 +227,65 @@ static void a_cached_program_gives_the_same_bits_and_a_damaged_one_is_rebuilt(vo
     fn_model_draft_free(draft);
 }
 
+/* A program that is started as the builder is: argument 3 is the family. */
+static const char *write_builder(const char *script) {
+    write_kernel("builder", script);
+    assert_int_equal(chmod(temporary_path("builder"), 0700), 0);
+    return temporary_path("builder");
+}
+
+static void a_compiler_that_aborts_costs_its_family_and_not_the_process(void **state) {
+    (void)state;
+    need_device();
+    if (!has_family[1]) skip(); /* there is generic alone */
+    char builder[PATH_MAX], cache[PATH_MAX];
+    (void)snprintf(builder, sizeof builder, "%s",
+                   write_builder("#!/bin/sh\ncase $3 in x86-*) kill -ABRT $$ ;; esac\n"));
+    (void)snprintf(cache, sizeof cache, "%s", temporary_path("abort-cache"));
+    struct fn_engine_options options = {.cache_dir = cache, .builder = builder, .max_batch = 1};
+    struct fn_model_draft *draft = NULL;
+    struct fn_model *model = seeded_model(&draft);
+    struct fn_engine *engine = NULL;
+    struct fn_engine_description description;
+    struct fn_error err = {0};
+    assert_ok(fn_engine_open(model, &options, &engine, &err), err);
+    fn_engine_describe(engine, &description);
+    assert_string_equal(description.kernel_family, "generic");
+    assert_non_null(strstr(description.note, "signal 6"));
+    fn_engine_close(engine);
+    options.kernel_family = "x86";
+    assert_int_equal(fn_engine_open(model, &options, &engine, &err), FN_DEVICE_FAILED);
+    free(model);
+    fn_model_draft_free(draft);
+}
+
+static void kernels_can_be_built_without_a_model(void **state) {
+    (void)state;
+    need_device();
+    char cache[PATH_MAX], path[PATH_MAX];
+    struct stat built, kept;
+    struct fn_error err = {0};
+    (void)snprintf(cache, sizeof cache, "%s", temporary_path("built-cache"));
+    struct fn_engine_options options = {
+        .device = "auto", .kernel_family = "generic", .cache_dir = cache, .max_batch = 1};
+    assert_ok(fn_engine_build_kernels(&options, &err), err);
+    find_program(cache, path);
+    assert_int_equal(stat(path, &built), 0);
+    struct fn_model_draft *draft = NULL;
+    struct fn_model *model = seeded_model(&draft);
+    struct fn_engine *engine = NULL;
+    options.builder = "/nonexistent/builder"; /* not needed any more */
+    assert_ok(fn_engine_open(model, &options, &engine, &err), err);
+    fn_engine_close(engine);
+    find_program(cache, path);
+    assert_int_equal(stat(path, &kept), 0);
+    assert_int_equal(kept.st_ino, built.st_ino);
+    free(model);
+    fn_model_draft_free(draft);
+    options.kernel_family = "nonsense";
+    assert_int_equal(fn_engine_build_kernels(&options, &err), FN_USAGE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_platform_one_line_says_so),
@@ -237,6 +297,8 @@ int main(void) {
         cmocka_unit_test(a_kernel_that_does_not_build_fails_with_the_compilers_line),
         cmocka_unit_test(a_kernel_that_includes_itself_or_nothing_is_refused),
         cmocka_unit_test(a_cached_program_gives_the_same_bits_and_a_damaged_one_is_rebuilt),
+        cmocka_unit_test(a_compiler_that_aborts_costs_its_family_and_not_the_process),
+        cmocka_unit_test(kernels_can_be_built_without_a_model),
     };
     return cmocka_run_group_tests_name("opencl", tests, make_cache, temporary_remove);
 }
