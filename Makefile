@@ -221,8 +221,10 @@ C_FORMAT := $(C_SRC) $(C_HDR) $(wildcard kernels/*.cl kernels/*.cpp tests/hls/*.
 SHELL_SRC := $(wildcard scripts/*.sh) .ci/run $(wildcard kernels/*/*.sh)
 TIDIED   := $(C_SRC:%=build/lint/%.tidy)
 
-.PHONY: lint format lint-format lint-tidy lint-cppcheck lint-shell lint-layers lint-kernels lint-python lint-symbols
-lint: lint-format lint-layers lint-kernels lint-symbols lint-shell lint-python lint-cppcheck lint-tidy ## all static checks
+.PHONY: lint format lint-format lint-tidy lint-cppcheck lint-shell lint-layers lint-kernels lint-python lint-symbols \
+    lint-page
+lint: lint-format lint-layers lint-kernels lint-symbols lint-shell lint-python lint-page lint-cppcheck \
+    lint-tidy ## all static checks
 
 lint-format:
 	$(Q)clang-format --dry-run -Werror $(C_FORMAT)
@@ -243,6 +245,9 @@ lint-python: $(VENV)/.made
 	$(Q)$(VENV)/bin/ruff format --quiet --check .
 	$(Q)$(VENV)/bin/mypy --cache-dir build/lint/mypy --no-error-summary \
 	    --config-file clients/python/pyproject.toml clients/python/src
+# The rules are in .oxlintrc.json.
+lint-page: $(VENV)/.made
+	$(Q)$(VENV)/bin/oxlint --quiet --deny-warnings daemon/page
 # memleak does not know the cleanup attribute; LeakSanitizer does.
 lint-cppcheck:
 	@mkdir -p build/lint/cppcheck

@@ -23,6 +23,8 @@ static const struct fn_route routes[] = {
     {"/readyz", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_readyz, NULL, NULL},
     {"/metrics", FN_HTTP_GET, FN_SCOPE_METRICS, fn_handle_metrics, NULL, NULL},
     {"/openapi.json", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_asset, NULL, NULL},
+    {"/", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_asset, NULL, NULL},
+    {"/page/{file}", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_asset, NULL, NULL},
     {"/api/v1/verification/verify", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_verify,
      fn_verify_reword},
     {"/v2", FN_HTTP_GET, FN_SCOPE_NONE, fn_handle_infer_server, NULL, fn_infer_reword},

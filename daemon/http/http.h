@@ -52,8 +52,9 @@ struct fn_http_reply {
     size_t body_size;
     int n_headers;
     struct {
-        const char *name; /* static */
-        char value[96];
+        const char *name;  /* static */
+        const char *value; /* static, or `copy` */
+        char copy[96];
     } headers[FN_MAX_REPLY_HEADERS];
 };
 

@@ -14,14 +14,21 @@ static const char out_of_memory[] = "{\"type\":\"about:blank\",\"title\":\"Out o
 
 #define RETRY_AFTER_MS_DEFAULT 1000L
 
+void fn_reply_header_fixed(struct fn_http_request *request, const char *name, const char *value) {
+    struct fn_http_reply *reply = &request->reply;
+    assert(reply->n_headers < FN_MAX_REPLY_HEADERS);
+    reply->headers[reply->n_headers].name = name;
+    reply->headers[reply->n_headers].value = value;
+    reply->n_headers++;
+}
+
 void fn_reply_header(struct fn_http_request *request, const char *name, const char *value) {
     struct fn_http_reply *reply = &request->reply;
     assert(reply->n_headers < FN_MAX_REPLY_HEADERS);
-    assert(strlen(value) < sizeof reply->headers[0].value);
-    reply->headers[reply->n_headers].name = name;
-    (void)snprintf(reply->headers[reply->n_headers].value, sizeof reply->headers[0].value, "%s",
-                   value);
-    reply->n_headers++;
+    char *copy = reply->headers[reply->n_headers].copy;
+    assert(strlen(value) < sizeof reply->headers[0].copy);
+    (void)snprintf(copy, sizeof reply->headers[0].copy, "%s", value);
+    fn_reply_header_fixed(request, name, copy);
 }
 
 /* `body` is stolen; NULL: memory is out. */

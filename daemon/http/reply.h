@@ -36,5 +36,7 @@ void fn_reply_empty(struct fn_http_request *request);
 
 /* Add a header; `name` static. Longer values than a reply has room for are our own mistake. */
 void fn_reply_header(struct fn_http_request *request, const char *name, const char *value);
+/* The same of a value that is static too, and of any length. */
+void fn_reply_header_fixed(struct fn_http_request *request, const char *name, const char *value);
 
 #endif
