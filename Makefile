@@ -128,7 +128,7 @@ $(BUILD)/tests/test_hls: $(BUILD)/tests/hls/csim.o
 $(BUILD)/tests/test_hls: ENGINE_LIBS += -lstdc++
 
 .PHONY: unit unit-threads
-unit-threads: $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell grep -l pthread $(UNIT_SRC)))
+unit-threads: $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell grep -l "pthread\|daemon/devices.h" $(UNIT_SRC)))
 	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done
 
 unit: $(UNIT_BIN) ## run the cmocka unit tests

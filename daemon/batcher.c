@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * batcher.c -- see batcher.h. One lock guards the queue and the figures; it is never held while the
- * device computes or while done() runs. */
+ * device is given a batch or waited for, or while done() runs. */
 #include "daemon/batcher.h"
 
 #include <pthread.h>
@@ -19,18 +19,22 @@ struct fn_batcher {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct fn_batch_item *first, **last; /* guarded by lock */
-    bool stopping;                       /* guarded by lock */
-    struct fn_batcher_stats stats;       /* guarded by lock */
-    int64_t waiting_ns;                  /* since when the queue has not been taken from */
-    int64_t computing_ns;                /* start of the batch on the device, or INT64_MAX */
+    struct fn_batch_item *head, **last; /* guarded by lock */
+    bool stopping;                      /* guarded by lock */
+    struct fn_batcher_stats stats;      /* guarded by lock */
+    int64_t waiting_ns;                 /* since when the queue has not been taken from */
+    int64_t computing_ns;               /* start of the oldest batch in flight, or INT64_MAX */
     bool joined;
     /* The submitter's own. */
     int limit;         /* crops of the batch that is being made */
     int64_t check_ns;  /* when to look after the device */
-    uint8_t *crops;    /* [max_batch][160][160][3] */
     float *embeddings; /* [max_batch][embedding_size] */
-    struct fn_batch_item *batch[FN_MAX_BATCH];
+    struct batch {
+        struct fn_batch_item *items[FN_MAX_BATCH];
+        const uint8_t *crops[FN_MAX_BATCH]; /* theirs */
+        int n;
+    } batches[FN_MAX_SLOTS]; /* a ring */
+    int first, n_flying;     /* the oldest batch in flight, and how many there are */
 };
 
 static bool is_expired(const struct fn_batch_item *item, int64_t now) {
@@ -51,21 +55,27 @@ static void finish(struct fn_batcher *b, struct fn_batch_item *item, fn_status s
     item->done(item, status);
 }
 
-static bool has_its_share(const struct fn_batcher *b, const struct fn_batch_item *item, int n) {
+/* With the lock. */
+static int find_limit(const struct fn_batcher *b) {
+    return b->options.limit ? b->options.limit(b->options.context) : b->options.max_batch;
+}
+
+static bool has_its_share(const struct fn_batcher *b, const struct batch *batch,
+                          const struct fn_batch_item *item) {
     int share = b->limit / 2, count = 0;
-    for (int i = 0; i < n; i++) count += b->batch[i]->owner == item->owner;
+    for (int i = 0; i < batch->n; i++) count += batch->items[i]->owner == item->owner;
     return count >= (share ? share : 1);
 }
 
 /* Move crops from the queue into the batch, expired ones into the list *ret_expired: first by
- * shares, then (`whole`) whatever is left. Returns how many the batch holds. */
-static int fill_batch(struct fn_batcher *b, int n, int64_t now, bool whole,
-                      struct fn_batch_item **ret_expired) {
-    struct fn_batch_item **at = &b->first;
-    while (*at && n < b->limit) {
+ * shares, then (`whole`) whatever is left. */
+static void fill_batch(struct fn_batcher *b, struct batch *batch, int64_t now, bool whole,
+                       struct fn_batch_item **ret_expired) {
+    struct fn_batch_item **at = &b->head;
+    while (*at && batch->n < b->limit) {
         struct fn_batch_item *item = *at;
         bool expired = is_expired(item, now);
-        if (!expired && !whole && has_its_share(b, item, n)) {
+        if (!expired && !whole && has_its_share(b, batch, item)) {
             at = &item->next;
             continue;
         }
@@ -77,39 +87,56 @@ static int fill_batch(struct fn_batcher *b, int n, int64_t now, bool whole,
             item->next = *ret_expired;
             *ret_expired = item;
         } else {
-            b->batch[n++] = item;
+            batch->crops[batch->n] = item->crop;
+            batch->items[batch->n++] = item;
         }
     }
-    return n;
 }
 
-/* Wait for crops; make a batch. Returns how many live ones it holds, or -1 when there will be no
- * more. */
-static int take_batch(struct fn_batcher *b, struct fn_batch_item **ret_expired) {
-    pthread_mutex_lock(&b->lock);
-    b->computing_ns = INT64_MAX;
-    b->stats.computing = 0;
-    while (!b->first && !b->stopping && fn_now_ns() < b->check_ns) {
+/* With the lock and nothing in flight: wait for crops, and a while for more. */
+static void wait_for_crops(struct fn_batcher *b) {
+    while (!b->head && !b->stopping && fn_now_ns() < b->check_ns) {
         struct timespec due = fn_timespec(b->check_ns);
         (void)pthread_cond_clockwait(&b->changed, &b->lock, CLOCK_MONOTONIC, &due);
     }
-    if (!b->first) {
-        bool stopping = b->stopping;
-        pthread_mutex_unlock(&b->lock);
-        return stopping ? -1 : 0;
-    }
-    b->limit = b->options.limit ? b->options.limit(b->options.context) : b->options.max_batch;
-    struct timespec until = fn_timespec(b->first->submitted_ns + b->options.max_delay_ns);
-    while (b->options.max_delay_ns && b->stats.queued < b->limit && !b->stopping)
+    if (!b->head) return;
+    int limit = find_limit(b);
+    struct timespec until = fn_timespec(b->head->submitted_ns + b->options.max_delay_ns);
+    while (b->options.max_delay_ns && b->stats.queued < limit && !b->stopping)
         if (pthread_cond_clockwait(&b->changed, &b->lock, CLOCK_MONOTONIC, &until) != 0) break;
-    int64_t now = fn_now_ns();
-    int n = fill_batch(b, 0, now, false, ret_expired);
-    n = fill_batch(b, n, now, true, ret_expired);
-    b->waiting_ns = now;
-    if (n > 0) b->computing_ns = now;
-    b->stats.computing = n;
+}
+
+/* With the lock: whether the device is to get a batch beside those in flight. Not when it is to be
+ * looked after, which needs it idle. */
+static bool wants_another(struct fn_batcher *b) {
+    int slots = b->options.slots ? b->options.slots(b->options.context) : 1;
+    return b->n_flying < slots && b->stats.queued >= find_limit(b) && fn_now_ns() < b->check_ns;
+}
+
+/* Make a batch, if there is to be one now; with none in flight, wait for it. Returns the batch, in
+ * the ring, or NULL; *ret_end: there will be no more. */
+static struct batch *take_batch(struct fn_batcher *b, struct fn_batch_item **ret_expired,
+                                bool *ret_end) {
+    if (b->n_flying == FN_MAX_SLOTS) return NULL;
+    struct batch *batch = &b->batches[(b->first + b->n_flying) % FN_MAX_SLOTS];
+    batch->n = 0;
+    pthread_mutex_lock(&b->lock);
+    if (b->n_flying == 0) wait_for_crops(b);
+    if (b->head && (b->n_flying == 0 || wants_another(b))) {
+        int64_t now = fn_now_ns();
+        b->limit = find_limit(b);
+        fill_batch(b, batch, now, false, ret_expired);
+        fill_batch(b, batch, now, true, ret_expired);
+        b->waiting_ns = now;
+        if (batch->n > 0 && b->n_flying == 0) b->computing_ns = now;
+        b->stats.computing += batch->n;
+    } else {
+        *ret_end = b->stopping && !b->head && b->n_flying == 0;
+    }
     pthread_mutex_unlock(&b->lock);
-    return n;
+    if (batch->n == 0) return NULL;
+    b->n_flying++;
+    return batch;
 }
 
 static void note_batch(struct fn_batcher *b, int n, int64_t ns) {
@@ -117,34 +144,37 @@ static void note_batch(struct fn_batcher *b, int n, int64_t ns) {
     atomic_fetch_add(&b->options.metrics->batches[n], 1);
 }
 
-static fn_status run(struct fn_batcher *b, const uint8_t *crops, int n, float *embeddings,
-                     const char **ret_backend) {
-    struct fn_error err = {.status = FN_OK};
-    fn_status status = b->options.run(b->options.context, crops, n, embeddings, ret_backend, &err);
-    if (status != FN_OK)
-        fn_log(FN_LOG_ERROR, "event=batch_failed pictures=%d code=%s detail=\"%s\"", n,
-               fn_status_code(status), err.text);
-    return status;
+/* An embedding of length one is never all zeros. */
+static bool is_missing(const float *embedding, size_t length) {
+    while (length > 0 && embedding[length - 1] == 0) length--;
+    return length == 0;
 }
 
-static void compute(struct fn_batcher *b, int n) {
+static void collect(struct fn_batcher *b) {
     size_t length = (size_t)b->options.embedding_size;
+    struct batch *batch = &b->batches[b->first];
+    struct fn_error err = {.status = FN_OK};
     const char *backend = NULL;
-    for (int i = 0; i < n; i++)
-        memcpy(b->crops + (size_t)i * FN_CROP_SIZE, b->batch[i]->crop, FN_CROP_SIZE);
-    int64_t started = fn_now_ns();
-    fn_status status = run(b, b->crops, n, b->embeddings, &backend);
-    /* One picture without an embedding fails the whole call: find out whose it is. */
-    bool apart = status == FN_NOT_UNIT && n > 1;
+    int64_t began;
+    fn_status status =
+        b->options.collect(b->options.context, b->embeddings, &backend, &began, &err);
     int64_t ended = fn_now_ns();
-    note_batch(b, n, ended - started);
-    for (int i = 0; i < n; i++) {
-        float *embedding = b->embeddings + (size_t)i * length;
-        fn_status own = status;
-        if (apart) own = run(b, b->crops + (size_t)i * FN_CROP_SIZE, 1, embedding, &backend);
-        if (own == FN_OK) memcpy(b->batch[i]->embedding, embedding, length * sizeof *embedding);
-        b->batch[i]->backend = backend;
-        finish(b, b->batch[i], own, started, ended, n);
+    if (status != FN_OK)
+        fn_log(FN_LOG_ERROR, "event=batch_failed pictures=%d code=%s detail=\"%s\"", batch->n,
+               fn_status_code(status), err.text);
+    note_batch(b, batch->n, ended - began);
+    b->first = (b->first + 1) % FN_MAX_SLOTS;
+    b->n_flying--;
+    pthread_mutex_lock(&b->lock);
+    b->computing_ns = b->n_flying ? ended : INT64_MAX;
+    b->stats.computing -= batch->n;
+    pthread_mutex_unlock(&b->lock);
+    for (int i = 0; i < batch->n; i++) {
+        const float *embedding = b->embeddings + (size_t)i * length;
+        fn_status own = status == FN_NOT_UNIT && !is_missing(embedding, length) ? FN_OK : status;
+        if (own == FN_OK) memcpy(batch->items[i]->embedding, embedding, length * sizeof *embedding);
+        batch->items[i]->backend = backend;
+        finish(b, batch->items[i], own, began, ended, batch->n);
     }
 }
 
@@ -153,38 +183,40 @@ static void look_after(struct fn_batcher *b) {
     b->computing_ns = fn_now_ns();
     pthread_mutex_unlock(&b->lock);
     b->check_ns = b->options.check(b->options.context);
+    pthread_mutex_lock(&b->lock);
+    b->computing_ns = INT64_MAX;
+    pthread_mutex_unlock(&b->lock);
 }
 
 static void *submit_batches(void *arg) {
     struct fn_batcher *b = arg;
-    for (;;) {
+    for (bool end = false; !end;) {
         struct fn_batch_item *next, *expired = NULL;
-        int n = take_batch(b, &expired);
-        if (n < 0) return NULL;
+        struct batch *batch = take_batch(b, &expired, &end);
+        if (batch) b->options.submit(b->options.context, batch->crops, batch->n);
         int64_t now = fn_now_ns();
         for (; expired; expired = next) {
             next = expired->next;
             finish(b, expired, FN_DEADLINE_EXCEEDED, now, now, 0);
         }
-        if (n > 0) compute(b, n);
-        if (fn_now_ns() >= b->check_ns) look_after(b);
+        if (batch) continue; /* there may be another one for the device */
+        if (b->n_flying > 0) collect(b);
+        if (!end && b->n_flying == 0 && fn_now_ns() >= b->check_ns) look_after(b);
     }
+    return NULL;
 }
 
 fn_status fn_batcher_new(const struct fn_batcher_options *options, struct fn_batcher **ret_batcher,
                          struct fn_error *err) {
     size_t n = (size_t)options->max_batch, length = (size_t)options->embedding_size;
     struct fn_batcher *b = calloc(1, sizeof *b);
-    if (b) b->crops = malloc(n * FN_CROP_SIZE);
     if (b) b->embeddings = calloc(n * length, sizeof *b->embeddings);
-    if (!b || !b->crops || !b->embeddings) {
-        if (b) free(b->crops);
-        if (b) free(b->embeddings);
+    if (!b || !b->embeddings) {
         free(b);
         return fn_fail(err, FN_NO_MEMORY, "no memory for batches of %zu", n);
     }
     b->options = *options;
-    b->last = &b->first;
+    b->last = &b->head;
     b->computing_ns = INT64_MAX;
     b->check_ns = options->check ? options->check(options->context) : INT64_MAX;
     (void)pthread_mutex_init(&b->lock, NULL);
@@ -209,7 +241,7 @@ fn_status fn_batcher_submit(struct fn_batcher *b, struct fn_batch_item *const *i
         status = fn_fail(err, FN_OVERLOADED, "%d pictures wait already, at most %d may",
                          b->stats.pictures_queued, b->options.max_queue);
     } else {
-        if (!b->first) b->waiting_ns = now;
+        if (!b->head) b->waiting_ns = now;
         for (int i = 0; i < n; i++) {
             items[i]->submitted_ns = now;
             items[i]->next = NULL;
@@ -242,7 +274,7 @@ int fn_batcher_ahead(struct fn_batcher *b) {
 int64_t fn_batcher_stalled_since_ns(struct fn_batcher *b) {
     pthread_mutex_lock(&b->lock);
     int64_t since_ns = b->computing_ns;
-    if (b->first && b->waiting_ns < since_ns) since_ns = b->waiting_ns;
+    if (b->head && b->waiting_ns < since_ns) since_ns = b->waiting_ns;
     pthread_mutex_unlock(&b->lock);
     return since_ns;
 }
@@ -262,7 +294,6 @@ void fn_batcher_free(struct fn_batcher *b) {
     fn_batcher_stop(b);
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->lock);
-    free(b->crops);
     free(b->embeddings);
     free(b);
 }

@@ -3,10 +3,11 @@
  * batcher.h -- crops from many requests to one device, several at a time.
  *
  * Work-conserving: the one submitter thread takes whatever waits, oldest first, as soon as the
- * device is free; what arrives while it computes forms the next batch. While several owners wait,
- * none gets more than half of a batch. A picture whose deadline has
- * passed or whose client has gone is dropped before it is computed. A batch never shares its fate:
- * when one picture has no embedding the others get theirs. */
+ * device is free; what arrives while it computes forms the next batch. A device that takes a second
+ * batch while it computes one gets it as soon as a full one waits: a smaller one would only give up
+ * its company. While several owners wait, none gets more than half of a batch. A picture whose
+ * deadline has passed or whose client has gone is dropped before it is given to the device. A batch
+ * never shares its fate: when one picture has no embedding the others get theirs. */
 #ifndef FN_BATCHER_H
 #define FN_BATCHER_H
 
@@ -30,7 +31,7 @@ struct fn_batch_item {
     void *context;
 
     /* Written by the batcher before done(). */
-    int64_t waited_ns, computed_ns; /* in the queue; on the device, for its whole batch */
+    int64_t waited_ns, computed_ns; /* until its batch's turn on the device; there */
     int batch_size;
     const char *backend; /* that computed it, borrowed from the batcher; NULL: none */
 
@@ -41,13 +42,17 @@ struct fn_batch_item {
 };
 
 struct fn_batcher_options {
-    /* Compute n crops [n][160][160][3] into [n][embedding_size] and name what did it (static for as
-     * long as the batcher); fn_devices_run(), or a test's. */
-    fn_status (*run)(void *context, const uint8_t *crops, int n, float *ret_embeddings,
-                     const char **ret_backend, struct fn_error *err);
+    /* As fn_devices_submit(), _collect() and _slots(), or a test's: begin to compute n crops; the
+     * oldest such batch's embeddings, [n][embedding_size], when its turn came and what computed it
+     * (static for as long as the batcher); how many batches may be begun before one is collected,
+     * 1...FN_MAX_SLOTS, under the lock (NULL: 1). */
+    void (*submit)(void *context, const uint8_t *const *crops, int n);
+    fn_status (*collect)(void *context, float *ret_embeddings, const char **ret_backend,
+                         int64_t *ret_began_ns, struct fn_error *err);
+    int (*slots)(void *context);
     /* Crops that may go into a batch now, 1...max_batch; NULL: max_batch. Under the lock. */
     int (*limit)(void *context);
-    /* Look after the device between batches; returns when to do so again. NULL: never. */
+    /* Look after the device while it has no batch; returns when to do so again. NULL: never. */
     int64_t (*check)(void *context);
     void *context;
     struct fn_metrics *metrics; /* borrowed */
@@ -57,7 +62,7 @@ struct fn_batcher_options {
 
 struct fn_batcher_stats {
     int queued;          /* crops that wait */
-    int computing;       /* crops on the device */
+    int computing;       /* crops on the device, in all its batches */
     int pictures_queued; /* pictures they are of: calls of fn_batcher_submit() */
 };
 
@@ -76,7 +81,7 @@ void fn_batcher_get_stats(struct fn_batcher *batcher, struct fn_batcher_stats *r
 /* Crops that wait or are being computed. */
 int fn_batcher_ahead(struct fn_batcher *batcher);
 
-/* When the batch on the device began, or the queue was last taken from while pictures wait,
+/* When the oldest batch on the device began, or the queue was last taken from while pictures wait,
  * whichever is earlier; INT64_MAX when there is nothing to do. */
 int64_t fn_batcher_stalled_since_ns(struct fn_batcher *batcher);
 

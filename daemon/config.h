@@ -46,8 +46,7 @@
     X(key_rate, 0, 0, 1000000)                                                                     \
     X(key_burst, 20, 1, 1000000)                                                                   \
     X(drain_delay_ms, 0, 0, 3600000)                                                               \
-    X(drain_timeout_ms, 20000, 0, 3600000)                                                         \
-    X(device_timeout_ms, 60000, 100, 3600000)
+    X(drain_timeout_ms, 20000, 0, 3600000)
 
 /* X(key, default): strings; NULL is unset. */
 #define FN_CONFIG_STRINGS(X)                                                                       \

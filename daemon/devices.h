@@ -3,13 +3,15 @@
  * devices.h -- the device that serves, and those that step in when it fails.
  *
  * Devices stand in order: the configured one, then the fallbacks ("reference", the plain C engine,
- * last). The first that works serves. All give the same bits, so a batch that one fails is computed
- * by the next and nobody notices but by its time and by the name in the answer. A device fails by
- * an error, by not answering in time, or by a wrong answer to the known picture; it is closed then,
- * and opened and tested again from time to time by a thread of its own. With no device left, work
- * is refused until one comes back: a wrong embedding is worse than none.
+ * last). The first that works serves. All give the same bits, so batches that one fails are
+ * computed by the next and nobody notices but by the time and by the name in the answer. A device
+ * fails by an error, by not answering in time, or by a wrong answer to the known picture; it is
+ * closed then, and opened and tested again from time to time by a thread of its own. With no device
+ * left, work is refused until one comes back: a wrong embedding is worse than none.
  *
- * fn_devices_run() and fn_devices_check() belong to one thread, the submitter's. */
+ * Batches are submitted and collected, in order; those in flight are always on one device, so that
+ * none can be taken for another. fn_devices_submit(), _collect() and _check() belong to one thread,
+ * the submitter's. */
 #ifndef FN_DEVICES_H
 #define FN_DEVICES_H
 
@@ -28,20 +30,25 @@ struct fn_device_names {
 
 struct fn_devices; /* opaque */
 
-/* Open the first device and test it; it must work. `model` is borrowed. */
+/* Open and test devices in their order until one works. `model` is borrowed. */
 FN_MUST fn_status fn_devices_open(const struct fn_config *config, const struct fn_model *model,
                                   struct fn_metrics *metrics, struct fn_devices **ret_devices,
                                   struct fn_error *err);
 
-/* Embed n crops on whichever device works; *ret_label names it (until the devices are closed).
- * FN_NO_DEVICE when none does, FN_NOT_UNIT as fn_engine_run(). */
-FN_MUST fn_status fn_devices_run(struct fn_devices *devices, const uint8_t *crops, int n,
-                                 float *ret_embeddings, const char **ret_label,
-                                 struct fn_error *err);
+/* Have n crops embedded by whichever device works. They and the list are borrowed until the batch
+ * is collected: a device that fails gives it to the next. At most FN_MAX_SLOTS batches at a time;
+ * more than fn_devices_slots() wait here. */
+void fn_devices_submit(struct fn_devices *devices, const uint8_t *const *crops, int n);
 
-/* The known-answer test on the device that serves, if it is due. Returns when the next is
- * (clock.h).
- */
+/* Wait for the batch that was submitted first. *ret_label names what computed it (until the devices
+ * are closed); *ret_began_ns is when its turn came (clock.h). FN_NO_DEVICE when none does, and
+ * FN_NOT_UNIT as fn_engine_run(). */
+FN_MUST fn_status fn_devices_collect(struct fn_devices *devices, float *ret_embeddings,
+                                     const char **ret_label, int64_t *ret_began_ns,
+                                     struct fn_error *err);
+
+/* The known-answer test on the device that serves, if it is due; nothing is in flight. Returns when
+ * the next is (clock.h). */
 int64_t fn_devices_check(struct fn_devices *devices);
 
 /* The rest may be called by any thread. */
@@ -55,6 +62,9 @@ FN_MUST fn_status fn_devices_current(struct fn_devices *devices,
  * 0 ms when nothing is known. */
 int fn_devices_limit(struct fn_devices *devices);
 double fn_devices_wait_ms(struct fn_devices *devices, int ahead);
+
+/* Batches that may be in flight on the device that serves. */
+int fn_devices_slots(struct fn_devices *devices);
 
 void fn_devices_write_metrics(struct fn_devices *devices, FILE *out);
 

@@ -14,7 +14,7 @@
 
 #define LOOK_UP_NS (50 * FN_NS_PER_MS) /* how often a wait looks whether to give up */
 
-enum job { NO_JOB, OPEN, RUN, SELF_TEST, CLOSE };
+enum job { NO_JOB, OPEN, SUBMIT, COLLECT, SELF_TEST, CLOSE };
 
 struct fn_runner {
     pthread_t thread;
@@ -33,6 +33,7 @@ struct fn_runner {
     char *strings[5]; /* owned, what options borrows */
     struct fn_engine *engine;
     struct fn_engine_description description;
+    int slots;
     uint8_t *crops;    /* [max_batch][160][160][3] */
     float *embeddings; /* [max_batch][embedding_size] */
 };
@@ -54,10 +55,15 @@ static fn_status do_job(struct fn_runner *r, enum job job) {
     if (job == OPEN) {
         status = fn_engine_open(r->model, &r->options, &r->engine, &r->err);
         if (status == FN_OK) fn_engine_describe(r->engine, &r->description);
-    } else if (job == RUN) {
-        status = fn_engine_run(r->engine, r->crops, r->n, r->embeddings, NULL, &r->err);
+        if (status == FN_OK) r->slots = fn_engine_slots(r->engine);
+    } else if (job == SUBMIT) {
+        status = fn_engine_submit(r->engine, r->crops, r->n, &r->err);
+    } else if (job == COLLECT) {
+        status = fn_engine_collect(r->engine, r->embeddings, NULL, &r->err);
     } else if (job == SELF_TEST) {
         status = fn_engine_self_test_at(r->engine, r->n, &r->err);
+    } else if (job == CLOSE) {
+        fn_engine_close(FN_TAKE(r->engine));
     }
     return status;
 }
@@ -84,11 +90,12 @@ static void *serve(void *arg) {
     }
 }
 
-/* With the lock: wait until the job is done; false when it takes too long. */
-static bool wait_done(struct fn_runner *r, int64_t patience_ns) {
+/* With the lock: wait until the job is done; false when it takes too long. To close what works has
+ * the time that it needs: nobody is kept waiting by it. */
+static bool wait_done(struct fn_runner *r, enum job job, int64_t patience_ns) {
     int64_t now = fn_now_ns();
     int64_t until = patience_ns < INT64_MAX - now ? now + patience_ns : INT64_MAX;
-    while (r->job != NO_JOB && now < until && !atomic_load(r->give_up)) {
+    while (r->job != NO_JOB && now < until && (job == CLOSE || !atomic_load(r->give_up))) {
         struct timespec wake = fn_timespec(until - now < LOOK_UP_NS ? until : now + LOOK_UP_NS);
         (void)pthread_cond_clockwait(&r->changed, &r->lock, CLOCK_MONOTONIC, &wake);
         now = fn_now_ns();
@@ -103,7 +110,7 @@ static fn_status ask(struct fn_runner *r, enum job job, int64_t patience_ns, str
     pthread_mutex_lock(&r->lock);
     r->job = job;
     pthread_cond_signal(&r->changed);
-    r->stuck = !wait_done(r, patience_ns);
+    r->stuck = !wait_done(r, job, patience_ns);
     pthread_mutex_unlock(&r->lock);
     if (r->stuck)
         return fn_fail(err, FN_DEVICE_FAILED, "the device did not answer within %.0f ms",
@@ -157,20 +164,29 @@ fn_status fn_runner_open(const struct fn_model *model, const struct fn_engine_op
     if (status == FN_OK)
         *ret_runner = r;
     else
-        *ret_stuck = !fn_runner_close(r);
+        *ret_stuck = !fn_runner_close(r, patience_ns);
     return status;
 }
 
-fn_status fn_runner_run(struct fn_runner *r, const uint8_t *crops, int n, int64_t patience_ns,
-                        float *ret_embeddings, struct fn_error *err) {
+fn_status fn_runner_submit(struct fn_runner *r, const uint8_t *const *crops, int n,
+                           int64_t patience_ns, struct fn_error *err) {
+    for (size_t i = 0; i < (size_t)n && !r->stuck; i++)
+        memcpy(r->crops + i * FN_CROP_SIZE, crops[i], FN_CROP_SIZE);
+    if (!r->stuck) r->n = n;
+    return ask(r, SUBMIT, patience_ns, err);
+}
+
+fn_status fn_runner_collect(struct fn_runner *r, int n, int64_t patience_ns, float *ret_embeddings,
+                            struct fn_error *err) {
     size_t size = (size_t)n * (size_t)r->model->network.embedding_size;
-    if (!r->stuck) {
-        memcpy(r->crops, crops, (size_t)n * FN_CROP_SIZE);
-        r->n = n;
-    }
-    fn_status status = ask(r, RUN, patience_ns, err);
-    if (status == FN_OK) memcpy(ret_embeddings, r->embeddings, size * sizeof *ret_embeddings);
+    fn_status status = ask(r, COLLECT, patience_ns, err);
+    if (status == FN_OK || status == FN_NOT_UNIT)
+        memcpy(ret_embeddings, r->embeddings, size * sizeof *ret_embeddings);
     return status;
+}
+
+int fn_runner_slots(const struct fn_runner *r) {
+    return r->slots;
 }
 
 fn_status fn_runner_self_test(struct fn_runner *r, int n, int64_t patience_ns,
@@ -187,7 +203,7 @@ const struct fn_engine_description *fn_runner_describe(const struct fn_runner *r
     return &r->description;
 }
 
-/* A stuck one may have come back by now. */
+/* Whether the thread is still at a job: then it is left behind. A stuck one may have come back. */
 static bool leave_behind(struct fn_runner *r) {
     pthread_mutex_lock(&r->lock);
     bool busy = r->job != NO_JOB;
@@ -200,13 +216,12 @@ static bool leave_behind(struct fn_runner *r) {
     return busy;
 }
 
-bool fn_runner_close(struct fn_runner *r) {
-    if (!r) return true;
-    if (leave_behind(r)) return false;
-    pthread_mutex_lock(&r->lock);
-    r->job = CLOSE;
-    pthread_cond_signal(&r->changed);
-    pthread_mutex_unlock(&r->lock);
+bool fn_runner_close(struct fn_runner *r, int64_t patience_ns) {
+    struct fn_error unused;
+    if (!r || (r->stuck && leave_behind(r))) return !r;
+    r->stuck = false;
+    fn_status status = ask(r, CLOSE, patience_ns, &unused);
+    if (status != FN_OK && leave_behind(r)) return false;
     (void)pthread_join(r->thread, NULL);
     free_all(r);
     return true;

@@ -23,18 +23,22 @@ struct fn_runner; /* opaque */
 
 /* Open an engine for `model` (borrowed: it must stay for as long as the thread, see
  * fn_runner_close()). `options` and what it points to are copied. give_up (borrowed for as long as
- * the runner): when it becomes true, waiting ends as if patience had. Any status of
- * fn_engine_open(); FN_DEVICE_FAILED when it takes longer than patience_ns, and then *ret_stuck
- * says whether a thread was left behind. */
+ * the runner): when it becomes true, waiting ends as if patience had, but for fn_runner_close().
+ * Any status of fn_engine_open(); FN_DEVICE_FAILED when it takes longer than patience_ns, and then
+ * *ret_stuck says whether a thread was left behind. */
 FN_MUST fn_status fn_runner_open(const struct fn_model *model,
                                  const struct fn_engine_options *options, int64_t patience_ns,
                                  const atomic_bool *give_up, struct fn_runner **ret_runner,
                                  bool *ret_stuck, struct fn_error *err);
 
-/* fn_engine_run(). FN_DEVICE_FAILED also when it takes too long; see fn_runner_is_stuck(). */
-FN_MUST fn_status fn_runner_run(struct fn_runner *runner, const uint8_t *crops, int n,
-                                int64_t patience_ns, float *ret_embeddings, struct fn_error *err);
-/* fn_engine_self_test_at(). */
+/* fn_engine_submit() of n crops, and fn_engine_collect() of the batch that was submitted first, of
+ * n again. FN_DEVICE_FAILED also when it takes too long; see fn_runner_is_stuck(). */
+FN_MUST fn_status fn_runner_submit(struct fn_runner *runner, const uint8_t *const *crops, int n,
+                                   int64_t patience_ns, struct fn_error *err);
+FN_MUST fn_status fn_runner_collect(struct fn_runner *runner, int n, int64_t patience_ns,
+                                    float *ret_embeddings, struct fn_error *err);
+int fn_runner_slots(const struct fn_runner *runner);
+/* fn_engine_self_test_at(), with no batch in flight. */
 FN_MUST fn_status fn_runner_self_test(struct fn_runner *runner, int n, int64_t patience_ns,
                                       struct fn_error *err);
 
@@ -42,9 +46,10 @@ bool fn_runner_is_stuck(const struct fn_runner *runner);
 /* Borrowed from the runner. */
 const struct fn_engine_description *fn_runner_describe(const struct fn_runner *runner);
 
-/* End the thread and close the engine. False when the thread is stuck: it was left behind, and the
- * model must not be closed. NULL is a no-op, and true. */
-bool fn_runner_close(struct fn_runner *runner);
+/* Close the engine, with whatever is in flight, and end the thread. False when the thread is stuck,
+ * or closing takes longer than patience_ns: it was left behind, and the model must not be closed.
+ * NULL is a no-op, and true. */
+bool fn_runner_close(struct fn_runner *runner, int64_t patience_ns);
 
 /* Threads left behind in this process that have not come back. While there are any, the process
  * has to end by _exit(): what the others' exit handlers tear down is still in use. */

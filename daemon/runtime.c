@@ -13,9 +13,17 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 
-static fn_status run_devices(void *context, const uint8_t *crops, int n, float *ret_embeddings,
-                             const char **ret_backend, struct fn_error *err) {
-    return fn_devices_run(context, crops, n, ret_embeddings, ret_backend, err);
+static void submit(void *context, const uint8_t *const *crops, int n) {
+    fn_devices_submit(context, crops, n);
+}
+
+static fn_status collect(void *context, float *ret_embeddings, const char **ret_backend,
+                         int64_t *ret_began_ns, struct fn_error *err) {
+    return fn_devices_collect(context, ret_embeddings, ret_backend, ret_began_ns, err);
+}
+
+static int count_slots(void *context) {
+    return fn_devices_slots(context);
 }
 
 static int limit_batch(void *context) {
@@ -70,7 +78,9 @@ static void log_finder(const struct fn_runtime *runtime) {
 static fn_status open_batcher(struct fn_runtime *runtime, const struct fn_config *config,
                               struct fn_metrics *metrics, struct fn_error *err) {
     struct fn_batcher_options options = {
-        .run = run_devices,
+        .submit = submit,
+        .collect = collect,
+        .slots = count_slots,
         .limit = limit_batch,
         .check = check_devices,
         .context = runtime->devices,
@@ -135,10 +145,8 @@ bool fn_runtime_suits(const struct fn_runtime *runtime, const struct fn_config *
            same_text(before->kernel_family, config->kernel_family) &&
            same_text(before->kernel_dir, config->kernel_dir) &&
            same_text(before->cache_dir, config->cache_dir) &&
-           same_text(before->program, config->program) &&
-           before->device_timeout_ms == config->device_timeout_ms &&
-           before->max_batch == config->max_batch && before->max_queue == config->max_queue &&
-           before->max_delay_us == config->max_delay_us &&
+           same_text(before->program, config->program) && before->max_batch == config->max_batch &&
+           before->max_queue == config->max_queue && before->max_delay_us == config->max_delay_us &&
            before->device_stall_ms == config->device_stall_ms &&
            before->device_retry_ms == config->device_retry_ms &&
            before->self_test_ms == config->self_test_ms &&

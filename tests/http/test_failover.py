@@ -149,10 +149,23 @@ def test_a_device_that_hangs_does_not_hold_up_the_end(begin, plan, jpeg, right):
     assert time.monotonic() - began < 10
 
 
-def test_a_device_that_does_not_start_is_no_fallback(begin, plan):
-    plan.set(f"{READ} 1+ flip")
+def test_a_device_that_fails_at_the_start_is_replaced_and_taken_back(begin, plan, jpeg, right):
+    plan.set(f"{READ} 2+ flip")
+    daemon = begin()
+    assert is_ready(daemon)
+    assert ask(daemon, jpeg) == ("reference", right)
+    assert metric(daemon, 'device_up{device="auto"}') == 0
+    plan.set("")
+    wait_for(lambda: ask(daemon, jpeg) == ("opencl", right))
+    daemon.stop()
+    (line,) = [line for line in daemon.log.splitlines() if "at=start" in line]
+    assert "event=device_failed" in line and "self-test" in line
+
+
+def test_with_no_fallback_a_device_that_fails_at_the_start_ends_it(begin, plan):
+    plan.set(f"{READ} 2+ flip")
     with pytest.raises(RuntimeError, match="self-test"):
-        begin()
+        begin(fallback=[])
 
 
 def test_what_would_be_late_is_refused_by_its_headers_with_when_to_come(begin, plan, jpeg):
@@ -166,7 +179,10 @@ def test_what_would_be_late_is_refused_by_its_headers_with_when_to_come(begin, p
         return httpx.post(daemon.url + "/embed", files={"img": jpeg}, timeout=30)
 
     with concurrent.futures.ThreadPoolExecutor(24) as pool:
-        answers = list(pool.map(post, range(72)))
+        answers = []
+        while sum(answer.status_code == 503 for answer in answers) < 5:
+            assert len(answers) < 720, "this machine cannot ask for more than the device does"
+            answers += pool.map(post, range(72))
         behind = [pool.submit(post, i) for i in range(4)]
         time.sleep(0.05)
         headers = {"X-Timeout-Ms": "50"}
@@ -175,7 +191,7 @@ def test_what_would_be_late_is_refused_by_its_headers_with_when_to_come(begin, p
         assert all(answer.result().status_code in (200, 503, 504) for answer in behind)
     statuses = [answer.status_code for answer in answers]
     assert set(statuses) <= {200, 503, 504}
-    assert statuses.count(200) >= 8 and statuses.count(503) >= 5, statuses
+    assert statuses.count(200) >= 8, statuses
     assert statuses.count(504) < statuses.count(200), "what was let in was mostly done in time"
     refused = [answer for answer in answers if answer.status_code == 503]
     for answer in refused:

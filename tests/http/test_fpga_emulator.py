@@ -26,7 +26,7 @@ def start_on_emulator(model, directory):
                 directory,
                 device="FPGA Emulation",
                 env={"OCL_ICD_VENDORS": str(VENDORS)},
-                config={"max_batch": 1, "device_timeout_ms": 40000, "deadline_ms": 120000},
+                config={"max_batch": 1, "fallback": [], "deadline_ms": 120000},
                 seconds=300,
             )
         except RuntimeError as error:

@@ -17,7 +17,12 @@
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    int permits, running, n_batches;
+    int slots, permits, running, most_running, n_batches, n_checks, checked_while_running;
+    int64_t check_every_ns;
+    struct {
+        uint8_t first[MAX_ITEMS], last[MAX_ITEMS];
+        int n;
+    } flights[FN_MAX_SLOTS]; /* oldest first, [running] */
     int sizes[MAX_ITEMS];
     uint8_t seen[MAX_ITEMS][32];
     fn_status status;
@@ -35,28 +40,56 @@ static struct job {
 static struct fn_batcher *batcher;
 static struct fn_metrics metrics;
 
-static fn_status run(void *context, const uint8_t *crops, int n, float *embeddings,
-                     const char **backend, struct fn_error *err) {
+static void begin_batch(void *context, const uint8_t *const *crops, int n) {
+    (void)context;
+    pthread_mutex_lock(&device.lock);
+    for (int i = 0; i < n; i++) {
+        device.flights[device.running].first[i] = crops[i][0];
+        device.flights[device.running].last[i] = crops[i][FN_CROP_SIZE - 1];
+    }
+    device.flights[device.running++].n = n;
+    if (device.running > device.most_running) device.most_running = device.running;
+    pthread_cond_broadcast(&device.changed);
+    pthread_mutex_unlock(&device.lock);
+}
+
+static fn_status collect(void *context, float *embeddings, const char **backend, int64_t *began_ns,
+                         struct fn_error *err) {
     (void)context;
     fn_status status = FN_OK;
     *backend = "test";
+    *began_ns = fn_now_ns();
     pthread_mutex_lock(&device.lock);
-    device.running++;
-    pthread_cond_broadcast(&device.changed);
     while (device.permits == 0) pthread_cond_wait(&device.changed, &device.lock);
     device.permits--;
-    device.running--;
+    int n = device.flights[0].n, at = device.n_batches++ % MAX_ITEMS;
     for (int i = 0; i < n; i++) {
-        uint8_t byte = crops[(size_t)i * FN_CROP_SIZE];
-        device.seen[device.n_batches][i] = byte;
-        *embeddings++ = byte;
-        *embeddings++ = crops[(size_t)(i + 1) * FN_CROP_SIZE - 1];
+        uint8_t byte = device.flights[0].first[i];
+        device.seen[at][i] = byte;
+        *embeddings++ = byte == NO_UNIT ? 0.0F : (float)byte;
+        *embeddings++ = byte == NO_UNIT ? 0.0F : (float)device.flights[0].last[i];
         if (byte == NO_UNIT) status = fn_fail(err, FN_NOT_UNIT, "picture %d", i);
     }
-    device.sizes[device.n_batches++] = n;
+    device.sizes[at] = n;
+    device.running--;
+    memmove(device.flights, device.flights + 1, sizeof device.flights[0]);
     if (device.status != FN_OK) status = fn_fail(err, device.status, "as told");
     pthread_mutex_unlock(&device.lock);
     return status;
+}
+
+static int count_slots(void *context) {
+    (void)context;
+    return device.slots;
+}
+
+static int64_t check(void *context) {
+    (void)context;
+    pthread_mutex_lock(&device.lock);
+    device.n_checks++;
+    device.checked_while_running += device.running;
+    pthread_mutex_unlock(&device.lock);
+    return fn_now_ns() + device.check_every_ns;
 }
 
 static void note_done(struct fn_batch_item *item, fn_status status) {
@@ -68,16 +101,38 @@ static void note_done(struct fn_batch_item *item, fn_status status) {
     pthread_mutex_unlock(&device.lock);
 }
 
-static int begin(void **state) {
-    (void)state;
+static int begin_with(int slots, int64_t check_every_ns) {
     struct fn_error err;
-    struct fn_batcher_options options = {
-        .run = run, .metrics = &metrics, .embedding_size = 2, .max_batch = 4, .max_queue = 8};
+    struct fn_batcher_options options = {.submit = begin_batch,
+                                         .collect = collect,
+                                         .slots = slots > 1 ? count_slots : NULL,
+                                         .check = check_every_ns ? check : NULL,
+                                         .metrics = &metrics,
+                                         .embedding_size = 2,
+                                         .max_batch = 4,
+                                         .max_queue = 8};
     memset(&device, 0, sizeof device);
     memset(jobs, 0, sizeof jobs);
+    device.slots = slots;
+    device.check_every_ns = check_every_ns;
     (void)pthread_mutex_init(&device.lock, NULL);
     (void)pthread_cond_init(&device.changed, NULL);
     return fn_batcher_new(&options, &batcher, &err) == FN_OK ? 0 : -1;
+}
+
+static int begin(void **state) {
+    (void)state;
+    return begin_with(1, 0);
+}
+
+static int begin_two(void **state) {
+    (void)state;
+    return begin_with(2, 0);
+}
+
+static int begin_checked(void **state) {
+    (void)state;
+    return begin_with(2, FN_NS_PER_MS);
 }
 
 static void permit(int n) {
@@ -110,10 +165,14 @@ static fn_status submit(int i, int n) {
     return fn_batcher_submit(batcher, items, n, &err);
 }
 
-static void wait_running(void) {
+static void wait_flying(int n) {
     pthread_mutex_lock(&device.lock);
-    while (!device.running) pthread_cond_wait(&device.changed, &device.lock);
+    while (device.running < n) pthread_cond_wait(&device.changed, &device.lock);
     pthread_mutex_unlock(&device.lock);
+}
+
+static void wait_running(void) {
+    wait_flying(1);
 }
 
 static void wait_done(int i) {
@@ -278,7 +337,91 @@ static void what_waits_and_what_is_computed_is_ahead(void **state) {
     for (int i = 0; i < 4; i++) wait_done(i);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+static void two_full_batches_fly_together_and_keep_their_order(void **state) {
+    (void)state;
+    struct fn_batcher_stats stats;
+    assert_int_equal(submit(0, 12), FN_OK);
+    wait_flying(2);
+    fn_batcher_get_stats(batcher, &stats);
+    assert_int_equal(stats.computing, 8);
+    assert_int_equal(stats.queued, 4);
+    assert_int_equal(fn_batcher_ahead(batcher), 12);
+    permit(3);
+    for (int i = 0; i < 12; i++) wait_done(i);
+    assert_int_equal(device.most_running, 2);
+    assert_int_equal(device.n_batches, 3);
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(device.seen[i / 4][i % 4], i + 1);
+        assert_true(jobs[i].embedding[0] == (float)(i + 1));
+    }
+    fn_batcher_get_stats(batcher, &stats);
+    assert_int_equal(stats.computing, 0);
+}
+
+static void what_does_not_fill_a_batch_waits_for_company(void **state) {
+    (void)state;
+    assert_int_equal(submit(0, 4), FN_OK);
+    wait_flying(1);
+    assert_int_equal(submit(4, 3), FN_OK);
+    permit(1);
+    wait_done(3);
+    permit(1);
+    wait_done(6);
+    assert_int_equal(device.most_running, 1);
+    assert_int_equal(device.sizes[1], 3);
+}
+
+static void a_device_that_fails_two_batches_fails_no_third(void **state) {
+    (void)state;
+    device.status = FN_DEVICE_FAILED;
+    assert_int_equal(submit(0, 8), FN_OK);
+    wait_flying(2);
+    permit(2);
+    for (int i = 0; i < 8; i++) {
+        wait_done(i);
+        assert_int_equal(jobs[i].status, FN_DEVICE_FAILED);
+    }
+    pthread_mutex_lock(&device.lock);
+    device.status = FN_OK;
+    pthread_mutex_unlock(&device.lock);
+    permit(1);
+    assert_int_equal(submit(8, 1), FN_OK);
+    wait_done(8);
+    assert_int_equal(jobs[8].status, FN_OK);
+}
+
+/* However much waits: the test that a device still answers rightly comes when it is due. */
+static void the_device_is_looked_after_under_load_and_only_when_idle(void **state) {
+    (void)state;
+    permit(1000);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 12; i++) {
+            jobs[i].done = 0;
+            assert_int_equal(submit(i, 1), FN_OK);
+            if (i > 4) wait_done(i - 4);
+        }
+        for (int i = 0; i < 12; i++) wait_done(i);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    pthread_mutex_lock(&device.lock);
+    int n_checks = device.n_checks, meanwhile = device.checked_while_running;
+    pthread_mutex_unlock(&device.lock);
+    assert_true(n_checks > 1);
+    assert_int_equal(meanwhile, 0);
+}
+
+static void stopping_collects_both_batches(void **state) {
+    (void)state;
+    assert_int_equal(submit(0, 10), FN_OK);
+    wait_flying(2);
+    permit(3);
+    fn_batcher_stop(batcher);
+    for (int i = 0; i < 10; i++) assert_int_equal(jobs[i].done, 1);
+    assert_true(fn_batcher_stalled_since_ns(batcher) == INT64_MAX);
+}
+
+#define TEST(function)     cmocka_unit_test_setup_teardown(function, begin, end)
+#define TEST_TWO(function) cmocka_unit_test_setup_teardown(function, begin_two, end)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -291,6 +434,12 @@ int main(void) {
         TEST(a_failing_device_fails_the_batch_and_no_other),
         TEST(stopping_computes_what_waits_and_takes_no_more),
         TEST(what_waits_and_what_is_computed_is_ahead),
+        TEST_TWO(two_full_batches_fly_together_and_keep_their_order),
+        TEST_TWO(what_does_not_fill_a_batch_waits_for_company),
+        TEST_TWO(a_device_that_fails_two_batches_fails_no_third),
+        cmocka_unit_test_setup_teardown(the_device_is_looked_after_under_load_and_only_when_idle,
+                                        begin_checked, end),
+        TEST_TWO(stopping_collects_both_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,17 +94,22 @@ static void the_pipeline_for_boards_takes_a_second_batch_too(void **state) {
     overlap("fused-fpga", "clGetEventInfo");
 }
 
+/* Batches of growing size, two in flight all the time. */
+static void run_through(struct fn_engine *engine) {
+    assert_ok(fn_engine_submit(engine, crops[0][0], 1, &err), err);
+    for (int i = 1; i < BATCHES; i++) {
+        assert_ok(fn_engine_submit(engine, crops[i][0], 1 + i % BATCH, &err), err);
+        collect(engine, i - 1, 1 + (i - 1) % BATCH);
+    }
+    collect(engine, BATCHES - 1, 1 + (BATCHES - 1) % BATCH);
+}
+
 static void batches_in_flight_keep_their_bits(void **state) {
     (void)state;
     static const char *const families[] = {"auto", "generic", "fused-fpga"};
     for (int f = 0; f < 3; f++) {
         struct fn_engine *engine = open_engine(families[f], 2);
-        assert_ok(fn_engine_submit(engine, crops[0][0], 1, &err), err);
-        for (int i = 1; i < BATCHES; i++) {
-            assert_ok(fn_engine_submit(engine, crops[i][0], 1 + i % BATCH, &err), err);
-            collect(engine, i - 1, 1 + (i - 1) % BATCH);
-        }
-        collect(engine, BATCHES - 1, 1 + (BATCHES - 1) % BATCH);
+        run_through(engine);
         assert_ok(fn_engine_self_test(engine, &err), err);
         fn_engine_close(engine);
     }
@@ -135,14 +140,8 @@ static void the_stand_in_of_known_cost_keeps_the_bits_too(void **state) {
     for (int f = 0; f < 2; f++) {
         struct fn_engine *engine = open_engine(families[f], 2);
         fn_shim_plan("clEnqueueReadBuffer 1+ cost 2000 100 300");
-        for (int round = 0; round < 2; round++) { /* computed, then remembered */
-            assert_ok(fn_engine_submit(engine, crops[0][0], BATCH, &err), err);
-            for (int i = 1; i < BATCHES; i++) {
-                assert_ok(fn_engine_submit(engine, crops[i][0], BATCH, &err), err);
-                collect(engine, i - 1, BATCH);
-            }
-            collect(engine, BATCHES - 1, BATCH);
-        }
+        run_through(engine); /* computed */
+        run_through(engine); /* remembered */
         fn_engine_close(engine);
         fn_shim_plan("");
     }
