@@ -56,8 +56,12 @@ function showNothing(text) {
 /** A model that was exchanged between the two pictures gives embeddings that cannot be compared. */
 async function lookAgain() {
   lookedAgain = true;
-  await readModel();
-  await Promise.all(slots.map((slot) => slot.look()));
+  try {
+    await readModel();
+    await Promise.all(slots.map((slot) => slot.look()));
+  } catch (error) {
+    sayError(byId("result-error"), error);
+  }
 }
 
 async function compare() {

@@ -50,8 +50,10 @@ export function meaningOf(point) {
   const doubt = point.low_confidence
     ? " It was fitted on too few pairs: take it for a rough guide."
     : "";
+  const [low, high] = (point.interval ?? []).map(distance);
+  const interval = low ? ` Hatched: its 95 % interval, ${low} to ${high}.` : "";
   return (
     `False-accept rate ${percent(point.far)}: when the threshold was fitted (${point.fitted_on}), ` +
-    `${oneIn(point.far)} pairs of different people came this close${accepts}.${doubt}`
+    `${oneIn(point.far)} pairs of different people came this close${accepts}.${interval}${doubt}`
   );
 }

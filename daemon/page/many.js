@@ -95,9 +95,13 @@ async function fetchCrops(faces) {
 /** A model that was exchanged meanwhile gives embeddings that cannot be compared. */
 async function lookAgain() {
   lookedAgain = true;
-  await readModel();
-  await Promise.all(pictures.map((picture) => pool.run(() => picture.look())));
-  refresh();
+  try {
+    await readModel();
+    await Promise.all(pictures.map((picture) => pool.run(() => picture.look())));
+    refresh();
+  } catch (error) {
+    sayError(byId("pile-error"), error);
+  }
 }
 
 async function compareAll() {
