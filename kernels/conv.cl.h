@@ -132,7 +132,8 @@ FN_NAME(FN_CONV, item)(const struct fn_memory *m, __global const struct fn_step_
     const int begin = item / n_chunks * span * FN_TILE;
     const int end = min(begin + span * FN_TILE, step->pictures * l.out_width * l.out_height);
     for (int pixel = begin; pixel < end; pixel += FN_TILE) {
-        const int16 index = min(pixel + fn_count, end - 1);
+        /* A vector in place of `end - 1`: oclgrind 21.10 would give lane 0 alone its minimum. */
+        const int16 index = min(pixel + fn_count, (int16)(end - 1));
         const int16 line = fn_divide(index, l.width_inverse);
         const int16 picture = fn_divide(line, l.height_inverse);
         const int16 x = index - line * l.out_width, y = line - picture * l.out_height;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels of the family fpga under oclgrind: no access out of bounds, no race, right bits."""
+"""The portable kernels under oclgrind: no access out of bounds, no race, right bits."""
 
 import os
 import pathlib

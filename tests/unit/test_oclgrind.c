@@ -5,7 +5,7 @@
  * no such device and skips.
  */
 #define TEST_DEVICE   "Oclgrind"
-#define TEST_FAMILIES "fused-fpga"
+#define TEST_FAMILIES "fused-fpga", "generic"
 #include "tests/unit/support/check_network.h"
 #include "tests/unit/support/detect_device_cases.h"
 
