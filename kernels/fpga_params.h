@@ -23,14 +23,21 @@
 #define FN_FPGA_LANE 16 /* output channels computed at once */
 #endif
 #ifndef FN_FPGA_BAND
-#define FN_FPGA_BAND (8192 / FN_FPGA_VEC) /* bursts: input rows behind one output row; two such */
+#define FN_FPGA_BAND                                                                               \
+    FN_FPGA_BAND_OF(FN_FPGA_VEC) /* bursts: input rows of an output row; two such */
 #endif
 #ifndef FN_FPGA_WEIGHTS
-#define FN_FPGA_WEIGHTS (4096 / FN_FPGA_VEC) /* vectors of one output's window; two such */
+#define FN_FPGA_WEIGHTS                                                                            \
+    FN_FPGA_WEIGHTS_OF(FN_FPGA_VEC) /* vectors of an output's window; two such */
 #endif
 #ifndef FN_FPGA_FIFO
 #define FN_FPGA_FIFO 16 /* tokens between two kernels; >= 4096 on Intel's emulator */
 #endif
+
+/* The full network fits these, whatever VEC. Wide vectors leave more of a row's last burst empty,
+ * so bands do not shrink on. */
+#define FN_FPGA_BAND_OF(vec)    ((vec) < 16 ? 8192 / (vec) : 512)
+#define FN_FPGA_WEIGHTS_OF(vec) (4096 / (vec))
 
 #define FN_FPGA_BURST  64                                           /* bytes */
 #define FN_FPGA_WORDS  16                                           /* 32-bit words of a burst */
