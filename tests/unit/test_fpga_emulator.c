@@ -9,10 +9,21 @@
 #define TEST_FAMILIES "fpga"
 #include <CL/cl.h>
 
+#include "engine/golden.h"
 #include "engine/opencl/kernel_text.h"
+#include "engine/preprocess.h"
 #include "tests/unit/support/layer_cases.h"
 
-#define FLAGS "-w -DFN_TARGET_INTEL -DFN_FPGA_FIFO=4096"
+#define FLAGS "-w -DFN_FPGA_FIFO=4096 -DFN_TARGET_"
+
+/* The text that v++ compiles, with its words for FIFOs in Intel's: the emulator runs Xilinx's form,
+ * one launch a layer, with the packed multiplier. */
+static const char pipes_as_channels[] =
+    "#pragma OPENCL EXTENSION cl_intel_channels : enable\n"
+    "#define pipe channel\n"
+    "#define xcl_reqd_pipe_depth depth\n"
+    "#define read_pipe_block(name, to) *(to) = read_channel_intel(name)\n"
+    "#define write_pipe_block(name, from) write_channel_intel(name, *(from))\n";
 
 static const struct fn_engine_options emulator = {.device = TEST_DEVICE, .max_batch = 2};
 
@@ -62,16 +73,16 @@ static cl_device_id find_emulator(void) {
     return NULL;
 }
 
-/* What the emulator's compiler makes of the kernels, as a file. */
-static void write_program(const char *path) {
+/* What the emulator's compiler makes of the kernels, as a file. first: put before their text. */
+static void write_program(const char *path, const char *flags, const char *first) {
     char *source = NULL;
     struct fn_error err = {0};
     assert_ok(fn_kernel_text(NULL, "fpga.cl", &source, &err), err);
-    const char *text = source;
+    const char *texts[] = {first, source};
     cl_device_id device = find_emulator();
     cl_context context = clCreateContext(NULL, 1, &device, NULL, NULL, NULL);
-    cl_program program = clCreateProgramWithSource(context, 1, &text, NULL, NULL);
-    assert_int_equal(clBuildProgram(program, 1, &device, FLAGS, NULL, NULL), CL_SUCCESS);
+    cl_program program = clCreateProgramWithSource(context, 2, texts, NULL, NULL);
+    assert_int_equal(clBuildProgram(program, 1, &device, flags, NULL, NULL), CL_SUCCESS);
     size_t size = 0;
     assert_int_equal(clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL),
                      CL_SUCCESS);
@@ -103,9 +114,44 @@ static void check_file(const char *path, const struct fn_engine_options *options
     fn_model_close(model);
 }
 
+/* Two batches at once: the second one's pictures arrive and its kernels queue while the first is
+ * computed. */
+static void check_two_in_flight(const char *path, const struct fn_engine_options *options) {
+    enum { N = 2, SIZE = 512 };
+    static uint8_t crops[N][FN_CROP_SIZE];
+    static float unused[SIZE];
+    static int32_t expected[N][SIZE], found[SIZE];
+    struct fn_model *model = NULL;
+    struct fn_engine *engine = NULL, *reference = NULL;
+    struct fn_error err = {0};
+    struct fn_engine_options two = *options;
+    two.slots = N;
+    assert_ok(fn_model_open(path, &model, &err), err);
+    assert_int_equal(model->network.embedding_size, SIZE);
+    assert_ok(
+        fn_engine_open(model, &(struct fn_engine_options){.device = "reference"}, &reference, &err),
+        err);
+    if (fn_engine_open(model, &two, &engine, &err) != FN_OK) end_if_hung(&err);
+    if (!engine) fail_msg("%s", err.text);
+    assert_int_equal(fn_engine_slots(engine), N);
+    for (int i = 0; i < N; i++) {
+        fn_golden_picture(100 + (uint64_t)i, crops[i]);
+        assert_ok(fn_engine_run(reference, crops[i], 1, unused, expected[i], &err), err);
+    }
+    for (int i = 0; i < N; i++) assert_ok(fn_engine_submit(engine, crops[i], 1, &err), err);
+    for (int i = 0; i < N; i++) {
+        assert_ok(fn_engine_collect(engine, unused, found, &err), err);
+        assert_memory_equal(expected[i], found, sizeof found);
+    }
+    fn_engine_close(engine);
+    fn_engine_close(reference);
+    fn_model_close(model);
+}
+
 static void the_thin_network_passes_its_self_test_from_source(void **state) {
     (void)state;
     check_file("models/thin-512.safetensors", &emulator);
+    check_two_in_flight("models/thin-512.safetensors", &emulator);
 }
 
 static void the_thin_network_passes_its_self_test_from_a_program_file(void **state) {
@@ -113,9 +159,21 @@ static void the_thin_network_passes_its_self_test_from_a_program_file(void **sta
     struct fn_engine_options options = emulator;
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s", temporary_path("fpga.aocx"));
-    write_program(path);
+    write_program(path, FLAGS "INTEL", "");
     options.program = path;
     check_file("models/thin-512.safetensors", &options);
+}
+
+/* Kernels end with each layer, and the host orders the layers by events. */
+static void the_thin_network_passes_its_self_test_launched_layer_by_layer(void **state) {
+    (void)state;
+    struct fn_engine_options options = emulator;
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s", temporary_path("fpga.xclbin"));
+    write_program(path, FLAGS "XILINX_CL", pipes_as_channels);
+    options.program = path;
+    check_file("models/thin-512.safetensors", &options);
+    check_two_in_flight("models/thin-512.safetensors", &options);
 }
 
 static void a_program_file_is_checked_against_its_device(void **state) {
@@ -124,7 +182,7 @@ static void a_program_file_is_checked_against_its_device(void **state) {
     struct fn_error err = {0};
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s", temporary_path("cut.aocx"));
-    write_program(path);
+    write_program(path, FLAGS "INTEL", "");
     assert_int_equal(truncate(path, 1000), 0);
     options.program = path;
     assert_int_equal(try_open(&options, &err), FN_DEVICE_FAILED);
@@ -141,7 +199,7 @@ static void the_real_network_passes_its_self_test(void **state) {
     check_file(path, &options);
     char program[PATH_MAX];
     (void)snprintf(program, sizeof program, "%s", temporary_path("full.aocx"));
-    write_program(program);
+    write_program(program, FLAGS "INTEL", "");
     options.program = program;
     check_file(path, &options);
 }
@@ -164,6 +222,7 @@ static int run(void) {
         LAYER_CASES,
         cmocka_unit_test(the_thin_network_passes_its_self_test_from_source),
         cmocka_unit_test(the_thin_network_passes_its_self_test_from_a_program_file),
+        cmocka_unit_test(the_thin_network_passes_its_self_test_launched_layer_by_layer),
         cmocka_unit_test(a_program_file_is_checked_against_its_device),
         cmocka_unit_test(the_real_network_passes_its_self_test),
         cmocka_unit_test(a_batch_that_takes_too_long_ends_with_one_line),
