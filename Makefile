@@ -126,6 +126,15 @@ $(BUILD)/tests/hls/csim.o: tests/hls/csim.cpp
 	    -fno-omit-frame-pointer -fno-sanitize-recover=all) -c $< -o $@
 $(BUILD)/tests/test_hls: $(BUILD)/tests/hls/csim.o
 $(BUILD)/tests/test_hls: ENGINE_LIBS += -lstdc++
+# The same for arrays of other sizes, VEC-LANE; test_pipeline opens them at run time.
+CSIM_SIZES := 8-8 16-16 16-48 4-64 32-64 64-128
+$(BUILD)/tests/hls/csim-%.so: tests/hls/csim.cpp
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CXX     $@")
+	$(Q)$(CXX) $(CFLAGS) -std=c++17 -I. -Itests/hls/stub -Ikernels -DFN_TARGET_XILINX_HLS \
+	    -DFN_FPGA_VEC=$(firstword $(subst -, ,$*)) -DFN_FPGA_LANE=$(lastword $(subst -, ,$*)) -DFN_FPGA_PACKED=0 -O3 -fPIC -shared \
+	    -MMD -MP -MF $(@:.so=.d) -MT $@ -Wall -Wextra -Werror -Wno-unknown-pragmas $< -o $@
+$(BUILD)/tests/test_pipeline: | $(CSIM_SIZES:%=$(BUILD)/tests/hls/csim-%.so)
 
 .PHONY: unit unit-threads
 unit-threads: $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell grep -l "pthread\|daemon/devices.h" $(UNIT_SRC)))
@@ -176,6 +185,7 @@ check-full: ## make check, then the proofs that take longer, at every place inst
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(MAKE) --no-print-directory pytest PROOF=full
 	FACENETD_PROOF=full $(BUILD)/tests/test_device_faults
+	FACENETD_PROOF=full $(BUILD)/tests/test_pipeline
 
 soak: all $(VENV)/.made ## the proofs that take hours: 1,000 restarts, an hour of load
 	$(Q)scripts/setup.sh full

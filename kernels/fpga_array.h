@@ -91,6 +91,7 @@ static int fn_array_layer(const struct fn_fpga_layer l, const int pictures, cons
     FN_SAFE(buffer)
     FN_PIPELINE
     for (int t = 0; t < total; t++) {
+        FN_CLOCK(ARRAY);
         if (i < loads) {
             fn_burst burst;
             FN_GET(weight_fifo, burst);

@@ -30,11 +30,14 @@ static void fn_fetch_layer(const struct fn_fpga_layer l, const int pictures,
     FN_SAFE(band)
     FN_PIPELINE
     for (int t = 0; t < total; t++) {
+        FN_CLOCK(FETCH);
         if (i < l.band && step < steps) {
             const int y = load_top + load_row;
-            if (y >= 0 && y < l.in_height)
+            if (y >= 0 && y < l.in_height) {
                 band[side][i] = arena[picture_at + block_at + load_plane_at + load_top_at +
                                       load_row_at + load_word];
+                FN_MOVED(FETCH, FN_FPGA_BURST);
+            }
             load_word++;
             if (load_word == l.in_row) {
                 load_word = 0;
@@ -117,6 +120,8 @@ static void fn_stream_weights(const int from, const int to,
                                                                                 weight_fifo)) {
     FN_PIPELINE
     for (int at = from; at < to; at++) {
+        FN_CLOCK(WEIGH);
+        FN_MOVED(WEIGH, FN_FPGA_BURST);
         fn_burst burst = weights[at];
         FN_PUT(weight_fifo, burst);
     }

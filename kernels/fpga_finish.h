@@ -47,8 +47,10 @@ static void fn_finish_layer(const struct fn_fpga_layer l, const int pictures,
 
     FN_PIPELINE
     for (int t = 0; t < total; t++) {
+        FN_CLOCK(FINISH);
         const int planes = block == l.blocks - 1 ? l.last_planes : l.planes;
         if (picture == 0 && y == 0 && x == 0 && l.op != FN_FPGA_POOL) {
+            FN_MOVED(FINISH, 2 * FN_FPGA_LANE * sizeof(fn_s32));
             FN_UNROLL
             for (int lane = 0; lane < FN_FPGA_LANE; lane++) {
                 bias[lane] = numbers[number_at + lane];
@@ -58,9 +60,11 @@ static void fn_finish_layer(const struct fn_fpga_layer l, const int pictures,
         if (pixel == 0 && l.residual >= 0) {
             FN_UNROLL
             for (int plane = 0; plane < FN_FPGA_PLANES; plane++)
-                if (plane < planes)
+                if (plane < planes) {
                     fn_unpack(arena[block_at + picture_at + plane * l.out_plane + burst_at],
                               added + plane * FN_FPGA_WORDS);
+                    FN_MOVED(FINISH, FN_FPGA_BURST);
+                }
         }
         fn_sums sums;
         fn_bytes bytes;
@@ -77,7 +81,10 @@ static void fn_finish_layer(const struct fn_fpga_layer l, const int pictures,
             for (int p = 0; p < FN_FPGA_PIXELS; p++)
                 if (p == pixel) chosen = added[word + p * FN_FPGA_QUADS];
             fn_s32 sum = sums.lane[lane] + bias[lane];
-            if (l.op == FN_FPGA_HEAD) accumulators[accumulator_at + lane] = sum;
+            if (l.op == FN_FPGA_HEAD) {
+                accumulators[accumulator_at + lane] = sum;
+                FN_MOVED(FINISH, sizeof(fn_s32));
+            }
             if (l.residual >= 0) sum += fn_byte(chosen, lane & 3) * ((fn_s32)1 << r);
             const fn_s32 result = l.op == FN_FPGA_POOL
                                       ? fn_pool_rescale(sums.lane[lane], l.pool_shift)

@@ -16,6 +16,13 @@
 
 #include "fpga_params.h"
 
+/* For the simulation that the planner is held against (tests/hls): FN_CLOCK begins the body of each
+ * pipelined loop, FN_MOVED stands where bytes come from or go to off-chip memory. */
+#ifndef FN_CLOCK
+#define FN_CLOCK(stage)
+#define FN_MOVED(stage, bytes)
+#endif
+
 #define FN_PRAGMA_(text) _Pragma(#text)
 #define FN_PRAGMA(text)  FN_PRAGMA_(text) /* macros within are expanded first */
 

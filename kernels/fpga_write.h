@@ -21,6 +21,7 @@ static void fn_write_layer(const struct fn_fpga_layer l, const int pictures,
 
     FN_PIPELINE
     for (int t = 0; t < total; t++) {
+        FN_CLOCK(WRITE);
         const int planes = block == l.blocks - 1 ? l.last_planes : l.planes;
         fn_bytes bytes;
         FN_GET(byte_fifo, bytes);
@@ -37,9 +38,11 @@ static void fn_write_layer(const struct fn_fpga_layer l, const int pictures,
         if (pixel == 0 || x == l.out_width) { /* a row ends with a burst */
             FN_UNROLL
             for (int plane = 0; plane < FN_FPGA_PLANES; plane++)
-                if (plane < planes)
+                if (plane < planes) {
                     arena[block_at + picture_at + plane * l.out_plane + burst_at] =
                         fn_pack(held + plane * FN_FPGA_WORDS);
+                    FN_MOVED(WRITE, FN_FPGA_BURST);
+                }
             burst_at++;
         }
         if (x == l.out_width) {

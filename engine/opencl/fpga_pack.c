@@ -74,9 +74,12 @@ static void describe_output(const struct fn_network *network, const struct fn_fp
     p->row_vectors = p->out_width * p->vectors;
 }
 
-static void describe_layer(const struct fn_model *model, const struct fn_fpga_layout *layout,
-                           const struct fn_fpga_sizes *sizes, int index, struct fn_fpga_layer *p) {
+void fn_fpga_pack_describe(const struct fn_model *model, const struct fn_fpga_layout *layout,
+                           const struct fn_fpga_sizes *sizes, int index,
+                           struct fn_fpga_layer *ret_layer) {
     const struct fn_layer *layer = &model->network.layers[index];
+    struct fn_fpga_layer *p = ret_layer;
+    *p = (struct fn_fpga_layer){0};
     p->op = layer->op == FN_OP_POOL   ? FN_FPGA_POOL
             : layer->op == FN_OP_HEAD ? FN_FPGA_HEAD
                                       : FN_FPGA_CONV;
@@ -87,7 +90,7 @@ static void describe_layer(const struct fn_model *model, const struct fn_fpga_la
 }
 
 /* What a bitstream cannot do must be said before it does it wrongly. */
-static fn_status check_layer(const struct fn_layer *layer, const struct fn_fpga_layer *p,
+fn_status fn_fpga_pack_check(const struct fn_layer *layer, const struct fn_fpga_layer *p,
                              const struct fn_fpga_sizes *sizes, int max_batch,
                              struct fn_error *err) {
     if (p->band > sizes->band)
@@ -191,8 +194,8 @@ fn_status fn_fpga_pack_make(const struct fn_model *model, const struct fn_fpga_l
     const struct fn_network *network = &model->network;
     fn_status status = FN_OK;
     for (int i = 0; i < network->n_layers && status == FN_OK; i++) {
-        describe_layer(model, layout, sizes, i, &pack->layers[i]);
-        status = check_layer(&network->layers[i], &pack->layers[i], sizes, max_batch, err);
+        fn_fpga_pack_describe(model, layout, sizes, i, &pack->layers[i]);
+        status = fn_fpga_pack_check(&network->layers[i], &pack->layers[i], sizes, max_batch, err);
     }
     if (status != FN_OK) return status;
     measure(network, sizes, max_batch, pack);

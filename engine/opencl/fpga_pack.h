@@ -23,6 +23,15 @@ struct fn_fpga_pack {
     int32_t accumulators_pitch; /* int32s from one picture to the next */
 };
 
+/* One layer's record, all but where its parameters lie; sizes->vec and lane are all it asks for. */
+void fn_fpga_pack_describe(const struct fn_model *model, const struct fn_fpga_layout *layout,
+                           const struct fn_fpga_sizes *sizes, int index,
+                           struct fn_fpga_layer *ret_layer);
+/* FN_USAGE when a program of these sizes cannot run the layer: see fn_fpga_pack_make(). */
+FN_MUST fn_status fn_fpga_pack_check(const struct fn_layer *layer, const struct fn_fpga_layer *p,
+                                     const struct fn_fpga_sizes *sizes, int max_batch,
+                                     struct fn_error *err);
+
 /* FN_USAGE names the layer whose window or input rows exceed what the program was compiled for, or
  * that takes more cycles than an int32 counts; FN_NO_MEMORY. */
 FN_MUST fn_status fn_fpga_pack_make(const struct fn_model *model,

@@ -102,7 +102,7 @@ static fn_status plan_and_print(const struct fn_model *model, const struct fn_bo
                                 struct fn_error *err) {
     FN_CLEANUP_FREE struct fn_board_plan *plan = malloc(sizeof *plan);
     if (!plan) return fn_fail(err, FN_NO_MEMORY, "no memory for the plan");
-    fn_status status = fn_board_plan_make(model->id, &model->network, wish, plan, err);
+    fn_status status = fn_board_plan_make(model, wish, plan, err);
     if (status == FN_OK && plot) status = fn_board_plan_plot(plot, plan, err);
     if (status != FN_OK) return status;
     if (json) return fn_board_plan_print_json(stdout, plan, err);
@@ -165,7 +165,7 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
     FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
     status = fn_model_open(path, &model, err);
     if (status != FN_OK) return status;
-    if (all) return fn_board_plan_print_boards(stdout, model->id, &model->network, &wish, err);
+    if (all) return fn_board_plan_print_boards(stdout, model, &wish, err);
     return plan_and_print(model, &wish, asked.plot, every_layer, json, err);
 }
 

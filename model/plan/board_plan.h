@@ -13,9 +13,9 @@
 struct fn_board_plan {
     const char *model; /* id; borrowed */
     struct fn_board board;
-    struct fn_array array;
-    struct fn_work works[FN_MAX_LAYERS];
-    int n_works;
+    struct fn_pipeline pipeline;
+    struct fn_pipeline_speed speed;
+    struct fn_work works[FN_MAX_LAYERS]; /* names and shapes */
     int batches[FN_BOARD_PLAN_MAX_BATCHES], n_batches;
 };
 
@@ -27,10 +27,12 @@ struct fn_board_plan_wish {
     int batches[FN_BOARD_PLAN_MAX_BATCHES], n_batches;
 };
 
-/* network: borrowed as long as the plan. FN_USAGE when nothing fits, or the array asked for does
- * not, with what it would take and what the board has. The off-chip rate is the share of the
- * board's nominal one that the published engines reached (published_fit.h). */
-FN_MUST fn_status fn_board_plan_make(const char *model, const struct fn_network *network,
+/* model: borrowed as long as the plan. The last batch is the largest. FN_USAGE when nothing fits,
+ * or the array asked for does not, with what it would take and what the board has. The off-chip
+ * rate is the share of the board's nominal one that the published engines reached
+ * (published_fit.h).
+ */
+FN_MUST fn_status fn_board_plan_make(const struct fn_model *model,
                                      const struct fn_board_plan_wish *wish,
                                      struct fn_board_plan *ret, struct fn_error *err);
 
@@ -47,8 +49,7 @@ FN_MUST fn_status fn_board_plan_plot(const char *path, const struct fn_board_pla
                                      struct fn_error *err);
 
 /* One line for each known board, for the last batch of the wish. */
-FN_MUST fn_status fn_board_plan_print_boards(FILE *to, const char *model,
-                                             const struct fn_network *network,
+FN_MUST fn_status fn_board_plan_print_boards(FILE *to, const struct fn_model *model,
                                              const struct fn_board_plan_wish *wish,
                                              struct fn_error *err);
 

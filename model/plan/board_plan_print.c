@@ -5,14 +5,13 @@
 #include <stdlib.h>
 
 #include "engine/cleanup.h"
+#include "engine/model.h"
 #include "model/plan/board_plan.h"
 
 FN_DEFINE_CLEANUP(json_t *, json_decref)
 
-static const char *const memory_names[] = {"BRAM36", "M20K", "M10K"};
-
 static double rate_of(const struct fn_board_plan *plan, int batch, struct fn_cost *ret_cost) {
-    fn_array_total(&plan->array, plan->works, plan->n_works, batch, ret_cost);
+    fn_pipeline_total(&plan->pipeline, &plan->speed, batch, ret_cost);
     return batch / ret_cost->seconds;
 }
 
@@ -34,10 +33,10 @@ static void print_kinds(FILE *to, const struct fn_board_plan *plan, int batch) {
                   "share", "utilisation", "MB off-chip");
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         double seconds = 0, bytes = 0, useful = 0;
-        for (int i = 0; i < plan->n_works; i++) {
+        for (int i = 0; i < plan->pipeline.n_layers; i++) {
             if (kind_of(&plan->works[i]) != kinds[k]) continue;
             struct fn_cost cost;
-            fn_array_cost(&plan->array, &plan->works[i], batch, &cost);
+            fn_pipeline_cost(&plan->pipeline, &plan->speed, i, batch, &cost);
             seconds += cost.seconds;
             bytes += cost.bytes;
             useful += cost.utilisation * cost.seconds;
@@ -48,33 +47,62 @@ static void print_kinds(FILE *to, const struct fn_board_plan *plan, int batch) {
     }
 }
 
+/* What a layer waits for. */
+static const char *pace_of(const struct fn_board_plan *plan, int layer, int batch,
+                           const struct fn_cost *cost) {
+    static const char *const names[] = {"fetch", "weigh", "array", "finish", "write"};
+    struct fn_pipeline_count count;
+    if (cost->bytes / plan->speed.bytes_per_second > cost->clocks / plan->speed.hertz)
+        return "memory";
+    fn_pipeline_count(&plan->pipeline, layer, batch, &count);
+    for (int stage = 0; stage < FN_N_STAGES; stage++)
+        if ((double)count.clocks[stage] == cost->clocks) return names[stage];
+    return "";
+}
+
 static void print_layers(FILE *to, const struct fn_board_plan *plan, int batch) {
-    (void)fprintf(to, "\nlayer by layer, batch %d\n%12s %8s %10s  %s\n", batch, "clocks", "used",
-                  "kB", "layer");
-    for (int i = 0; i < plan->n_works; i++) {
+    (void)fprintf(to, "\nlayer by layer, batch %d\n%12s %8s %10s %8s  %s\n", batch, "clocks",
+                  "used", "kB", "pace", "layer");
+    for (int i = 0; i < plan->pipeline.n_layers; i++) {
         struct fn_cost cost;
-        fn_array_cost(&plan->array, &plan->works[i], batch, &cost);
-        (void)fprintf(to, "%12.0f %7.1f%% %10.1f  %s\n", cost.clocks, 100 * cost.utilisation,
-                      cost.bytes / 1e3, plan->works[i].name);
+        fn_pipeline_cost(&plan->pipeline, &plan->speed, i, batch, &cost);
+        (void)fprintf(to, "%12.0f %7.1f%% %10.1f %8s  %s\n", cost.clocks, 100 * cost.utilisation,
+                      cost.bytes / 1e3, pace_of(plan, i, batch, &cost), plan->works[i].name);
     }
 }
 
-void fn_board_plan_print(FILE *to, const struct fn_board_plan *plan, bool every_layer) {
+static void print_board(FILE *to, const struct fn_board_plan *plan) {
     const struct fn_board *board = &plan->board;
-    const struct fn_array *array = &plan->array;
-    int largest = plan->batches[plan->n_batches - 1];
+    const struct fn_fpga_sizes *sizes = &plan->pipeline.sizes;
+    int64_t products = (int64_t)sizes->vec * sizes->lane;
+    struct fn_logic array = fn_board_array_logic(board->fabric, products);
+    struct fn_logic finish = fn_board_finish_logic(board->fabric, sizes->lane);
     (void)fprintf(to,
                   "model %s on %s (%s), predicted, not measured\n"
                   "array       %d x %d products at %.0f MHz: %.0f GOP/s at most\n"
+                  "compile     -DFN_FPGA_VEC=%d -DFN_FPGA_LANE=%d -DFN_FPGA_BAND=%d "
+                  "-DFN_FPGA_WEIGHTS=%d; one launch a %s\n"
                   "multipliers %d of %d DSP blocks\n"
-                  "memory      %d of %d %s blocks; %.1f of %.1f GB/s off-chip\n\n"
-                  "%5s %12s %12s %12s %12s\n",
-                  plan->model, board->name, board->part, array->vec, array->lane, board->megahertz,
-                  2 * fn_array_products(array) * array->hertz / 1e9,
-                  fn_board_dsp(board->fabric, array), board->dsp,
-                  fn_board_ram(board->fabric, array, plan->works, plan->n_works), board->ram,
-                  memory_names[board->fabric], array->bytes_per_second / 1e9, board->gigabytes,
-                  "batch", "pictures/s", "latency ms", "utilisation", "MB a batch");
+                  "memory      %d of %d %s blocks",
+                  plan->model, board->name, board->part, sizes->vec, sizes->lane, board->megahertz,
+                  2 * (double)products * plan->speed.hertz / 1e9, sizes->vec, sizes->lane,
+                  sizes->band, sizes->weights, sizes->form == FN_FPGA_PER_LAYER ? "layer" : "batch",
+                  fn_board_dsp(board->fabric, products), board->dsp,
+                  fn_board_ram(board->fabric, sizes), board->ram, fn_board_ram_name(board->fabric));
+    if (board->uram) (void)fprintf(to, ", or %d of %d URAM", fn_board_uram(sizes), board->uram);
+    (void)fprintf(to, "; %.1f of %.1f GB/s off-chip\nlogic       at most %d",
+                  plan->speed.bytes_per_second / 1e9, board->gigabytes,
+                  array.tables + finish.tables);
+    if (board->tables) (void)fprintf(to, " of %d", board->tables);
+    (void)fprintf(to, " look-up tables and %d registers in array and finish\n\n",
+                  array.registers + finish.registers);
+}
+
+void fn_board_plan_print(FILE *to, const struct fn_board_plan *plan, bool every_layer) {
+    int largest = plan->batches[plan->n_batches - 1];
+    print_board(to, plan);
+    (void)fprintf(to, "%5s %12s %12s %12s %12s\n", "batch", "pictures/s", "latency ms",
+                  "utilisation", "MB a batch");
     for (int i = 0; i < plan->n_batches; i++) {
         struct fn_cost cost;
         double rate = rate_of(plan, plan->batches[i], &cost);
@@ -104,14 +132,15 @@ static json_t *batches_json(const struct fn_board_plan *plan) {
 }
 
 static json_t *layers_json(const struct fn_board_plan *plan) {
+    int largest = plan->batches[plan->n_batches - 1];
     json_t *list = json_array();
-    for (int i = 0; i < plan->n_works; i++) {
+    for (int i = 0; i < plan->pipeline.n_layers; i++) {
         const struct fn_work *work = &plan->works[i];
         struct fn_cost cost;
-        fn_array_cost(&plan->array, work, plan->batches[plan->n_batches - 1], &cost);
+        fn_pipeline_cost(&plan->pipeline, &plan->speed, i, largest, &cost);
         json_t *entry = cost_json(&cost);
         (void)json_object_set_new(entry, "name", json_string(work->name));
-        (void)json_object_set_new(entry, "macs", json_integer(fn_work_macs(work)));
+        (void)json_object_set_new(entry, "macs", json_integer(plan->pipeline.macs[i]));
         (void)json_array_append_new(list, entry);
     }
     return list;
@@ -120,18 +149,24 @@ static json_t *layers_json(const struct fn_board_plan *plan) {
 fn_status fn_board_plan_print_json(FILE *to, const struct fn_board_plan *plan,
                                    struct fn_error *err) {
     const struct fn_board *board = &plan->board;
-    const struct fn_array *array = &plan->array;
+    const struct fn_fpga_sizes *sizes = &plan->pipeline.sizes;
+    int64_t products = (int64_t)sizes->vec * sizes->lane;
+    struct fn_logic array = fn_board_array_logic(board->fabric, products);
+    struct fn_logic finish = fn_board_finish_logic(board->fabric, sizes->lane);
     FN_CLEANUP(json_decref)
     json_t *root = json_pack(
-        "{s:b, s:s, s:{s:s, s:s, s:i, s:i, s:f, s:f}, s:{s:i, s:i, s:i, s:i, s:f}, s:o, s:o}",
+        "{s:b, s:s, s:{s:s, s:s, s:i, s:i, s:i, s:f, s:f}, s:{s:i, s:i, s:i, s:i, s:s, s:i, s:i, "
+        "s:i, s:i, s:f}, s:o, s:o}",
         "predicted", 1, "model", plan->model,
         /* board */ "board", "name", board->name, "part", board->part, "dsp_blocks", board->dsp,
-        "memory_blocks", board->ram, "megahertz", board->megahertz, "gigabytes_per_second",
-        board->gigabytes,
-        /* array */ "array", "vec", array->vec, "lane", array->lane, "dsp_blocks",
-        fn_board_dsp(board->fabric, array), "memory_blocks",
-        fn_board_ram(board->fabric, array, plan->works, plan->n_works),
-        "off_chip_gigabytes_per_second", array->bytes_per_second / 1e9,
+        "memory_blocks", board->ram, "look_up_tables", board->tables, "megahertz", board->megahertz,
+        "gigabytes_per_second", board->gigabytes,
+        /* array */ "array", "vec", sizes->vec, "lane", sizes->lane, "band", sizes->band, "weights",
+        sizes->weights, "launch", sizes->form == FN_FPGA_PER_LAYER ? "layer" : "batch",
+        "dsp_blocks", fn_board_dsp(board->fabric, products), "memory_blocks",
+        fn_board_ram(board->fabric, sizes), "look_up_tables", array.tables + finish.tables,
+        "registers", array.registers + finish.registers, "off_chip_gigabytes_per_second",
+        plan->speed.bytes_per_second / 1e9,
         /* results */ "batches", batches_json(plan), "layers", layers_json(plan));
     if (!root) return fn_fail(err, FN_NO_MEMORY, "no memory for the plan");
     if (json_dumpf(root, to, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) != 0)
@@ -140,7 +175,7 @@ fn_status fn_board_plan_print_json(FILE *to, const struct fn_board_plan *plan,
     return FN_OK;
 }
 
-fn_status fn_board_plan_print_boards(FILE *to, const char *model, const struct fn_network *network,
+fn_status fn_board_plan_print_boards(FILE *to, const struct fn_model *model,
                                      const struct fn_board_plan_wish *wish, struct fn_error *err) {
     FN_CLEANUP_FREE struct fn_board_plan *plan = malloc(sizeof *plan);
     if (!plan) return fn_fail(err, FN_NO_MEMORY, "no memory for the plan");
@@ -148,21 +183,21 @@ fn_status fn_board_plan_print_boards(FILE *to, const char *model, const struct f
     (void)fprintf(to,
                   "model %s, the best array for each board, batch %d; predicted, not measured\n"
                   "%-10s %-24s %5s %9s %11s %11s %11s %12s\n",
-                  model, batch, "board", "part", "MHz", "array", "DSP", "memory", "pictures/s",
+                  model->id, batch, "board", "part", "MHz", "array", "DSP", "memory", "pictures/s",
                   "utilisation");
     for (int i = 0; i < fn_n_boards; i++) {
+        const struct fn_board *board = &fn_boards[i];
         struct fn_board_plan_wish one = *wish;
-        one.board = fn_boards[i];
-        fn_status status = fn_board_plan_make(model, network, &one, plan, err);
+        one.board = *board;
+        fn_status status = fn_board_plan_make(model, &one, plan, err);
         if (status != FN_OK) return status;
+        const struct fn_fpga_sizes *sizes = &plan->pipeline.sizes;
         struct fn_cost cost;
         double rate = rate_of(plan, batch, &cost);
-        (void)fprintf(to, "%-10s %-24s %5.0f %4d x %2d %5d/%5d %5d/%5d %11.1f %11.1f%%\n",
-                      fn_boards[i].name, fn_boards[i].part, fn_boards[i].megahertz, plan->array.vec,
-                      plan->array.lane, fn_board_dsp(fn_boards[i].fabric, &plan->array),
-                      fn_boards[i].dsp,
-                      fn_board_ram(fn_boards[i].fabric, &plan->array, plan->works, plan->n_works),
-                      fn_boards[i].ram, rate, 100 * cost.utilisation);
+        (void)fprintf(to, "%-10s %-24s %5.0f %3d x %3d %5d/%5d %5d/%5d %11.1f %11.1f%%\n",
+                      board->name, board->part, board->megahertz, sizes->vec, sizes->lane,
+                      fn_board_dsp(board->fabric, (int64_t)sizes->vec * sizes->lane), board->dsp,
+                      fn_board_ram(board->fabric, sizes), board->ram, rate, 100 * cost.utilisation);
     }
     return FN_OK;
 }

@@ -21,6 +21,21 @@ int csim_layer(void *arena, const struct fn_fpga_layer *layers, const void *weig
                const int32_t *numbers, int32_t *accumulators, int accumulators_pitch, int pictures,
                int layer);
 
+/* What one layer took, by stage: fetch, weigh, array, finish, write. */
+#define CSIM_STAGES 5
+struct csim_count {
+    int64_t clocks[CSIM_STAGES]; /* iterations of the stage's loop */
+    int64_t bytes[CSIM_STAGES];  /* read from and written to off-chip memory */
+};
+
+/* All layers in order and what each took; per_layer: launched one by one, else all in one launch,
+ * with a layer's first weights arriving while the layer before it is computed. Counts do not depend
+ * on what the buffers hold. Returns the number of streams that were not emptied. */
+int csim_count_layers(void *arena, const struct fn_fpga_layer *layers, int n_layers,
+                      const void *weights, const int32_t *numbers, int32_t *accumulators,
+                      int accumulators_pitch, int pictures, int per_layer,
+                      struct csim_count *ret_counts);
+
 #ifdef __cplusplus
 }
 #endif
