@@ -4,10 +4,9 @@
  * and its FPGA emulator. Include it first.
  *
  * The runtime takes over the process (it leaks, and starts threads), so tests run in a child, and
- * not under sanitizers. A child that takes too long is killed. The emulator itself now and then
- * loses a token in the first batch of a program, seen about once in a thousand programs on a loaded
- * machine: all kernels wait and the engine's deadline ends the batch. That is told and tried again;
- * any other failure is one. */
+ * not under sanitizers. A child that takes too long is killed. Where a machine is so loaded that the
+ * engine's deadline ends a program's first batch, that is told and tried again; any other failure
+ * is one. */
 #ifndef FN_TESTS_INTEL_RUNTIME_H
 #define FN_TESTS_INTEL_RUNTIME_H
 
