@@ -27,6 +27,7 @@ from pathlib import Path
 import http_load
 import peers
 import report
+import start_up
 
 BATCHES = (1, 8)
 PICTURES_A_TURN = 16  # whatever the batch size
@@ -157,6 +158,7 @@ def measure(arguments, scratch):
         command = [arguments.daemon, "--model", arguments.model]
         picture = Path(arguments.picture).read_bytes()
         facts["http"] = http_load.measure(command, arguments.loadgen, cores, picture, HTTP_SECONDS)
+        facts["start"] = start_up.measure(command, cores, picture)
     return facts, rows
 
 

@@ -21,14 +21,14 @@ OPEN_SHARE = 0.7  # of the rate that was reached before
 class Server:
     """facenetd on a free port of 127.0.0.1, on the cores we may use."""
 
-    def __init__(self, command, cores):
+    def __init__(self, command, cores, environment=None):
         mine = ",".join(map(str, sorted(os.sched_getaffinity(0))[:cores]))
         self.process = subprocess.Popen(
             ["taskset", "-c", mine, *command, "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(cores)),
+            env=dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(cores), **(environment or {})),
         )
         for line in self.process.stdout:
             found = re.search(r"127\.0\.0\.1:([1-9]\d*)", line)

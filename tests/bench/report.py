@@ -73,6 +73,16 @@ def http(facts, rows):
     ]
 
 
+def start(facts):
+    """How long the daemon takes, and what it holds then."""
+    took = facts["start"]
+    return [
+        f"From the start of `facenetd` to its first embedding: {took['warm']:.2f} s (median), or"
+        f" {took['cold']:.1f} s where no kernel has been compiled yet. It then has"
+        f" {took['warm_memory']:.0f} MiB resident, or {took['cold_memory']:.0f}."
+    ]
+
+
 def load(facts):
     """What else the machine did."""
     cores, during = facts["load"]
@@ -108,6 +118,8 @@ def write_page(facts, rows, cpu, features, versions):
     parts.append(memory(facts))
     if "http" in facts:
         parts.append(http(facts, rows))
+    if "start" in facts:
+        parts.append(start(facts))
     parts.append(shares(rows))
     for part in parts:
         lines += ["", *part]
