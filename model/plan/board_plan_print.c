@@ -50,13 +50,12 @@ static void print_kinds(FILE *to, const struct fn_board_plan *plan, int batch) {
 /* What a layer waits for. */
 static const char *pace_of(const struct fn_board_plan *plan, int layer, int batch,
                            const struct fn_cost *cost) {
-    static const char *const names[] = {"fetch", "weigh", "array", "finish", "write"};
     struct fn_pipeline_count count;
     if (cost->bytes / plan->speed.bytes_per_second > cost->clocks / plan->speed.hertz)
         return "memory";
     fn_pipeline_count(&plan->pipeline, layer, batch, &count);
     for (int stage = 0; stage < FN_N_STAGES; stage++)
-        if ((double)count.clocks[stage] == cost->clocks) return names[stage];
+        if ((double)count.clocks[stage] == cost->clocks) return fn_stage_names[stage];
     return "";
 }
 
@@ -131,6 +130,17 @@ static json_t *batches_json(const struct fn_board_plan *plan) {
     return list;
 }
 
+static json_t *stages_json(const struct fn_board_plan *plan, int layer, int batch) {
+    json_t *stages = json_object();
+    struct fn_pipeline_count count;
+    fn_pipeline_count(&plan->pipeline, layer, batch, &count);
+    for (int i = 0; i < FN_N_STAGES; i++)
+        (void)json_object_set_new(stages, fn_stage_names[i],
+                                  json_pack("{s:I, s:I}", "clocks", (json_int_t)count.clocks[i],
+                                            "bytes", (json_int_t)count.bytes[i]));
+    return stages;
+}
+
 static json_t *layers_json(const struct fn_board_plan *plan) {
     int largest = plan->batches[plan->n_batches - 1];
     json_t *list = json_array();
@@ -141,6 +151,7 @@ static json_t *layers_json(const struct fn_board_plan *plan) {
         json_t *entry = cost_json(&cost);
         (void)json_object_set_new(entry, "name", json_string(work->name));
         (void)json_object_set_new(entry, "macs", json_integer(plan->pipeline.macs[i]));
+        (void)json_object_set_new(entry, "stages", stages_json(plan, i, largest));
         (void)json_array_append_new(list, entry);
     }
     return list;

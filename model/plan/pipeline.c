@@ -10,6 +10,8 @@
 
 FN_DEFINE_CLEANUP(struct fn_fpga_layout *, fn_fpga_layout_free)
 
+const char *const fn_stage_names[FN_N_STAGES] = {"fetch", "weigh", "array", "finish", "write"};
+
 bool fn_pipeline_is_array(int vec, int lane) {
     return vec >= 4 && vec <= FN_FPGA_BURST && (vec & (vec - 1)) == 0 && lane >= vec &&
            lane <= 128 && lane % vec == 0 && lane * vec % FN_FPGA_BURST == 0;

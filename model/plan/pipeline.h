@@ -20,6 +20,7 @@ enum fn_stage {
     FN_STAGE_WRITE,
     FN_N_STAGES
 };
+extern const char *const fn_stage_names[FN_N_STAGES]; /* "fetch" and so on */
 
 /* A network on an array. */
 struct fn_pipeline {

@@ -2,6 +2,7 @@
 """The array in Verilog: the same bytes as the engine, the clocks of the planner's formula, the
 multipliers that it says. Verilator simulates, Yosys counts."""
 
+import json
 import os
 import pathlib
 import re
@@ -57,6 +58,22 @@ def test_the_design_gives_the_engine_s_bytes_in_the_planned_clocks(simulations, 
     lines = run(simulations / f"conv-{array}", *layers).splitlines()
     assert len(lines) == len(LAYERS)
     assert all(line.endswith(": ok") for line in lines)
+
+
+def test_the_plan_has_the_clocks_of_the_design(simulations, layers):
+    """Where no plane has a gap, the array has a clock for each vector and no more; the first
+    layer alone waits for its first weights: 9 vectors of one burst, and the gap of 16 clocks."""
+    bench = run(simulations / "conv-8-8-0", *layers).splitlines()
+    clocks = [int(re.search(r"formula (\d+) ", line).group(1)) for line in bench]
+    board = ["--board", "DE10-Nano", "--vec", "8", "--lane", "8", "--batch", "1", "--json"]
+    plan = json.loads(
+        run(ROOT / BUILD / "facenet-model", "plan", "models/thin-512.safetensors", *board)
+    )
+    planned = {layer["name"]: layer["stages"]["array"]["clocks"] for layer in plan["layers"]}
+    waiting = [9 + 16] + [0] * (len(LAYERS) - 1)
+    assert [planned[f"{NETWORK}/{name}"] for name in LAYERS] == [
+        a + b for a, b in zip(clocks, waiting, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("members", [1, 8])
