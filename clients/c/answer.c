@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * answer.c -- the answers of /distance and /model, and problems: see answer.h. */
+ * answer.c -- the answers of /distance, /distances and /model, and problems: see answer.h. */
 #include "clients/c/answer.h"
 
 #include <math.h>
@@ -101,6 +101,36 @@ double facenet_distance_far(const struct facenet_distance *distance) {
 
 const char *facenet_distance_json(const struct facenet_distance *distance) {
     return distance->json;
+}
+
+/* ---- distances --------------------------------------------------------------------------------
+ */
+
+static enum facenet_status read_rows(const json_t *rows, size_t n_a, size_t n_b,
+                                     double *ret_distances, struct facenet_error *err) {
+    bool ok = json_array_size(rows) == n_a;
+    for (size_t i = 0; ok && i < n_a; i++) {
+        const json_t *row = json_array_get(rows, i);
+        ok = json_array_size(row) == n_b;
+        for (size_t k = 0; ok && k < n_b; k++) {
+            const json_t *number = json_array_get(row, k);
+            ok = json_is_number(number);
+            ret_distances[i * n_b + k] = json_number_value(number);
+        }
+    }
+    if (ok) return FACENET_OK;
+    return fnc_fail(err, FACENET_BAD_ANSWER, "\"distances\" are not %zu rows of %zu numbers", n_a,
+                    n_b);
+}
+
+enum facenet_status fnc_answer_distances(const char *body, size_t size, size_t n_a, size_t n_b,
+                                         double *ret_distances, struct facenet_error *err) {
+    json_t *root = NULL;
+    enum facenet_status status = fnc_json_object(body, size, &root, err);
+    if (status == FACENET_OK)
+        status = read_rows(json_object_get(root, "distances"), n_a, n_b, ret_distances, err);
+    json_decref(root);
+    return status;
 }
 
 /* ---- model ------------------------------------------------------------------------------------

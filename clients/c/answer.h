@@ -17,6 +17,9 @@ enum facenet_status fnc_answer_faces(const char *body, size_t size, bool with_em
 enum facenet_status fnc_answer_distance(const char *body, size_t size,
                                         struct facenet_distance **ret_distance,
                                         struct facenet_error *err);
+/* ret_distances: [n_a][n_b], undefined on failure. */
+enum facenet_status fnc_answer_distances(const char *body, size_t size, size_t n_a, size_t n_b,
+                                         double *ret_distances, struct facenet_error *err);
 enum facenet_status fnc_answer_model(const char *body, size_t size,
                                      struct facenet_model **ret_model, struct facenet_error *err);
 

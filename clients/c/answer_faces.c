@@ -15,14 +15,15 @@
 struct face {
     double box[4], landmarks[10]; /* x, y, width, height; five times x, y */
     double score;
-    bool has_landmarks;
+    double quality[4]; /* size, sharpness, brightness, roll */
+    bool has_landmarks, has_quality;
 };
 
 struct facenet_faces {
     char *json;
     json_t *root; /* `model` and its kin point into it */
     const char *model, *crop, *backend;
-    size_t n, found, width, height;
+    size_t n, found, rejected, width, height;
     struct face *faces; /* [n] */
     size_t length;      /* of an embedding; 0: none were asked for */
     float *embeddings;  /* [n][length] */
@@ -65,12 +66,25 @@ static enum facenet_status read_landmarks(const json_t *face, struct face *ret_f
     return FACENET_OK;
 }
 
+/* null, or not there: there was no detection, or the server is older than this. */
+static enum facenet_status read_quality(const json_t *face, struct face *ret_face,
+                                        struct facenet_error *err) {
+    static const char *const names[4] = {"size", "sharpness", "brightness", "roll"};
+    const json_t *quality = json_object_get(face, "quality");
+    enum facenet_status status = FACENET_OK;
+    ret_face->has_quality = quality && !json_is_null(quality);
+    for (int i = 0; ret_face->has_quality && status == FACENET_OK && i < 4; i++)
+        status = fnc_json_number(quality, names[i], &ret_face->quality[i], err);
+    return status;
+}
+
 static enum facenet_status read_face(const json_t *face, struct face *ret_face,
                                      struct facenet_error *err) {
     if (!json_is_object(face)) return fnc_fail(err, FACENET_BAD_ANSWER, "a face is no object");
     ret_face->score = NAN;
     enum facenet_status status = read_box(face, ret_face->box, err);
     if (status == FACENET_OK) status = read_landmarks(face, ret_face, err);
+    if (status == FACENET_OK) status = read_quality(face, ret_face, err);
     if (status == FACENET_OK && !json_is_null(json_object_get(face, "score")))
         status = fnc_json_number(face, "score", &ret_face->score, err);
     return status;
@@ -127,6 +141,8 @@ static enum facenet_status read_frame(struct facenet_faces *faces, struct facene
         status = fnc_json_count(image, "height", MAX_SIDE, &faces->height, err);
     if (status == FACENET_OK)
         status = fnc_json_count(root, "faces_found", SIZE_MAX, &faces->found, err);
+    if (status == FACENET_OK && json_object_get(root, "faces_rejected"))
+        status = fnc_json_count(root, "faces_rejected", SIZE_MAX, &faces->rejected, err);
     return status;
 }
 
@@ -152,6 +168,10 @@ size_t facenet_faces_count(const struct facenet_faces *faces) {
 
 size_t facenet_faces_found(const struct facenet_faces *faces) {
     return faces->found;
+}
+
+size_t facenet_faces_rejected(const struct facenet_faces *faces) {
+    return faces->rejected;
 }
 
 const char *facenet_faces_model(const struct facenet_faces *faces) {
@@ -187,6 +207,10 @@ const double *facenet_faces_box(const struct facenet_faces *faces, size_t i) {
 
 const double *facenet_faces_landmarks(const struct facenet_faces *faces, size_t i) {
     return i < faces->n && faces->faces[i].has_landmarks ? faces->faces[i].landmarks : NULL;
+}
+
+const double *facenet_faces_quality(const struct facenet_faces *faces, size_t i) {
+    return i < faces->n && faces->faces[i].has_quality ? faces->faces[i].quality : NULL;
 }
 
 double facenet_faces_score(const struct facenet_faces *faces, size_t i) {

@@ -70,6 +70,7 @@ enum facenet_status facenet_picture_from_file(const char *path,
 /* Everything up to the end of `stream` (stdin, a pipe), which stays open. */
 enum facenet_status facenet_picture_from_stream(FILE *stream, struct facenet_picture **ret_picture,
                                                 struct facenet_error *err);
+const void *facenet_picture_bytes(const struct facenet_picture *picture, size_t *ret_size);
 void facenet_picture_free(struct facenet_picture *picture);
 
 /* ---- the client ------------------------------------------------------------------------------ */
@@ -115,6 +116,13 @@ enum facenet_status facenet_client_detect(struct facenet_client *client,
                                           const struct facenet_picture *picture,
                                           const char *options, struct facenet_faces **ret_faces,
                                           struct facenet_error *err);
+/* The 160 x 160 PNG that the network is fed with a face of the picture: the largest, or the one
+ * that face= or index= chooses. Embedding it with "align=none" gives the face's embedding bit for
+ * bit. FACENET_REFUSED ("face_not_found") without a face. */
+enum facenet_status facenet_client_crop(struct facenet_client *client,
+                                        const struct facenet_picture *picture, const char *options,
+                                        struct facenet_picture **ret_crop,
+                                        struct facenet_error *err);
 /* Embed n pictures at once. Always writes ret_faces[0...n-1]: NULL for a picture that failed, for
  * whatever reason, which errors[i] then holds (`errors`, or any of it, may be NULL). FACENET_OK
  * when all succeeded, else the status of the first that did not. */
@@ -139,6 +147,14 @@ enum facenet_status facenet_client_distance_of(struct facenet_client *client, co
                                                struct facenet_distance **ret_distance,
                                                struct facenet_error *err);
 
+/* The squared L2 distance d of every embedding of a, [n_a][length], from every one of b,
+ * [n_b][length], at most 250,000; their cosine is 1 - d / 2. Model and crop as above.
+ * ret_distances: [n_a][n_b], the caller's; undefined on failure. */
+enum facenet_status facenet_client_distances(struct facenet_client *client, const float *a,
+                                             size_t n_a, const float *b, size_t n_b, size_t length,
+                                             const char *model, const char *crop,
+                                             double *ret_distances, struct facenet_error *err);
+
 struct facenet_model;
 enum facenet_status facenet_client_model(struct facenet_client *client,
                                          struct facenet_model **ret_model,
@@ -152,6 +168,8 @@ void facenet_faces_free(struct facenet_faces *faces);
 size_t facenet_faces_count(const struct facenet_faces *faces);
 /* How many were found before options left some out. */
 size_t facenet_faces_found(const struct facenet_faces *faces);
+/* How many of these the option reject= left out. */
+size_t facenet_faces_rejected(const struct facenet_faces *faces);
 /* What made the embeddings: only those of the same model and crop may be compared. */
 const char *facenet_faces_model(const struct facenet_faces *faces);
 const char *facenet_faces_crop(const struct facenet_faces *faces);
@@ -166,6 +184,9 @@ const float *facenet_faces_embedding(const struct facenet_faces *faces, size_t i
 const double *facenet_faces_box(const struct facenet_faces *faces, size_t i);
 /* Eyes, nose and mouth's corners as x, y; NULL where nothing was detected. */
 const double *facenet_faces_landmarks(const struct facenet_faces *faces, size_t i);
+/* Hints: size (the box's shorter side), sharpness, brightness (0...255), roll in degrees; NULL
+ * where nothing was detected. */
+const double *facenet_faces_quality(const struct facenet_faces *faces, size_t i);
 /* The detector's certainty; NaN where nothing was detected. */
 double facenet_faces_score(const struct facenet_faces *faces, size_t i);
 /* The answer as it was sent, for what has no getter here; likewise below. */

@@ -83,6 +83,11 @@ enum facenet_status facenet_picture_from_file(const char *path,
     return status;
 }
 
+const void *facenet_picture_bytes(const struct facenet_picture *picture, size_t *ret_size) {
+    if (ret_size) *ret_size = picture->size;
+    return picture->bytes;
+}
+
 void facenet_picture_free(struct facenet_picture *picture) {
     free(picture);
 }

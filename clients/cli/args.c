@@ -36,7 +36,7 @@ static const struct row {
     {"csv", NULL, "write a table", CSV, 'd'},
     {"jsonl", NULL, "write the server's answers, one a line", JSONL, 'd'},
     {"npy", NULL, "write a NumPy array, and beside it a table of what its rows are", NPY, 'd'},
-    {"output", "FILE", "write there; what it already has is not asked again", 'O', 'd'},
+    {"output", "FILE", "write there (dir: what it already has is not asked again)", 'O', 'O'},
     {"restart", NULL, "forget what the output already has", RESTART, 'd'},
     {"jobs", "N", "pictures in flight, 1...64 (4)", 'j', 'e'},
     {"quiet", NULL, "no progress bar and no summary", 'q', 'd'},

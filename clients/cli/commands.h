@@ -8,6 +8,7 @@
 
 extern const struct cli_command cli_command_embed;
 extern const struct cli_command cli_command_detect;
+extern const struct cli_command cli_command_crop;
 extern const struct cli_command cli_command_distance;
 extern const struct cli_command cli_command_model;
 extern const struct cli_command cli_command_dir;

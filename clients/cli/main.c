@@ -10,7 +10,7 @@
 
 static const struct cli_command *const commands[] = {
     &cli_command_embed, &cli_command_distance, &cli_command_detect,
-    &cli_command_dir,   &cli_command_model,
+    &cli_command_crop,  &cli_command_dir,      &cli_command_model,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 

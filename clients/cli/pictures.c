@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * pictures.c -- the commands that ask about the pictures named on the command line: embed, detect,
- * distance, and model. */
+ * crop, distance, and model. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clients/cli/answer_line.h"
 #include "clients/cli/commands.h"
@@ -112,7 +114,8 @@ static int run_embed(struct facenet_client *client, const struct cli_args *args)
     return worst;
 }
 
-/* ---- detect, distance, model ------------------------------------------------------------------
+/* ---- detect, crop, distance, model
+ * ------------------------------------------------------------------
  */
 
 static int detect_one(struct facenet_client *client, const struct cli_args *args,
@@ -137,6 +140,35 @@ static int run_detect(struct facenet_client *client, const struct cli_args *args
         worst = status > worst ? status : worst;
     }
     return worst;
+}
+
+/* Files are made anew or not at all: half a PNG is none. */
+static int write_crop(const struct facenet_picture *crop, const char *path) {
+    size_t size = 0;
+    const void *bytes = facenet_picture_bytes(crop, &size);
+    FILE *out = path ? fopen(path, "wbe") : stdout;
+    if (!out) return cli_fail("%s: %s", path, strerror(errno));
+    bool written = fwrite(bytes, 1, size, out) == size;
+    if (!path) return written ? CLI_OK : CLI_FAILED; /* main() says why */
+    if (fclose(out) == 0 && written) return CLI_OK;
+    (void)unlink(path);
+    return cli_fail("%s: cannot be written", path);
+}
+
+static int run_crop(struct facenet_client *client, const struct cli_args *args) {
+    struct facenet_picture *crop = NULL;
+    if (!args->output && isatty(STDOUT_FILENO))
+        return cli_fail("crop: a PNG is not for a terminal: use --output FILE, or a pipe");
+    struct facenet_picture *picture = read_picture(args->words[0]);
+    if (!picture) return CLI_FAILED;
+    struct facenet_error *err = facenet_error_new();
+    int status = facenet_client_crop(client, picture, args->options, &crop, err)
+                     ? complain(args->words[0], err)
+                     : write_crop(crop, args->output);
+    facenet_picture_free(crop);
+    facenet_picture_free(picture);
+    facenet_error_free(err);
+    return status;
 }
 
 /* The server's verdict, or with --max-l2 the user's. */
@@ -217,6 +249,16 @@ const struct cli_command cli_command_detect = {
     .least_words = 1,
     .most_words = 1 << 30,
     .run = run_detect,
+};
+
+const struct cli_command cli_command_crop = {
+    .name = "crop",
+    .synopsis = "PICTURE [-O FILE] [OPTIONS]",
+    .summary = "the 160 x 160 PNG that the network is fed with a face",
+    .takes = "oO",
+    .least_words = 1,
+    .most_words = 1,
+    .run = run_crop,
 };
 
 const struct cli_command cli_command_distance = {

@@ -182,6 +182,47 @@ def test_embeddings_that_were_kept_are_compared_and_others_refused(daemon, clien
     library.facenet_error_free(err)
 
 
+@plain
+def test_lists_of_embeddings_are_compared(daemon, client_answers):
+    library = ctypes.CDLL(BUILD / "libfacenet-client.so.0")
+    library.facenet_error_text.restype = library.facenet_error_code.restype = ctypes.c_char_p
+    library.facenet_error_new.restype = ctypes.c_void_p
+    err, client = ctypes.c_void_p(library.facenet_error_new()), ctypes.c_void_p()
+    assert library.facenet_client_new(daemon.url.encode(), ctypes.byref(client), err) == 0
+    faces = np.ascontiguousarray(client_answers, np.float32)
+    size = ctypes.c_size_t
+
+    def ask(a, b, model=None, crop=None):
+        got = np.full((len(a), len(b)), np.nan)
+        sides = [
+            value
+            for side in (a, b)
+            for value in (side.ctypes.data_as(ctypes.c_void_p), size(len(side)))
+        ]
+        status = library.facenet_client_distances(
+            client, *sides, size(a.shape[1]), model, crop,
+            got.ctypes.data_as(ctypes.c_void_p), err,
+        )  # fmt: skip
+        return status, got
+
+    status, squared = ask(faces, faces[::-1].copy())
+    assert status == 0
+    expected = ((faces[:, None].astype(float) - faces[None, ::-1]) ** 2).sum(2)
+    assert squared == pytest.approx(expected, abs=1e-6)
+    assert squared[0, 1] == squared[1, 0] == 0
+    status, row = ask(faces[:1].copy(), faces)
+    assert status == 0 and np.array_equal(row, squared[:1, ::-1])
+    assert ask(faces, faces, b"0123456789abcdef", b"whole-160")[0] == 1
+    assert library.facenet_error_code(err) == b"model_mismatch"
+    assert ask(faces[:, :127].copy(), faces[:, :127].copy())[0] == 1
+    assert library.facenet_error_code(err) == b"embedding_length"
+    assert ask(faces, faces, b"model only")[0] == 5
+    assert ask(np.zeros((501, 1), np.float32), np.zeros((500, 1), np.float32))[0] == 5
+    assert b"250000" in library.facenet_error_text(err)
+    library.facenet_client_free(client)
+    library.facenet_error_free(err)
+
+
 def test_many_threads_share_one_client(start, faces):
     daemon = start(config={"deadline_ms": 120000})
     said = run(BUILD / "client-threads", faces / "a.jpg", daemon.url, 8, 5)

@@ -15,13 +15,14 @@ import time
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.client import stub
 from tests.client.stub import Stub, answer, cut, distance, problem
 from tests.http.conftest import BUILD, REPORT, ROOT, embed, make_image
 
 FACENET = BUILD / "facenet"
-COMMANDS = ["embed", "distance", "detect", "dir", "model"]
+COMMANDS = ["embed", "distance", "detect", "crop", "dir", "model"]
 NO_PROXY = {k: v for k, v in os.environ.items() if not k.startswith("FACENET_")}
 
 
@@ -47,6 +48,9 @@ def facenet(*words, status=0, env=None, **kwargs):
     assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
     assert not REPORT.search(str(done.stderr)), done.stderr
     return done.stdout, done.stderr
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 # ---- against the daemon --------------------------------------------------------------------------
@@ -96,6 +100,31 @@ def test_distance_without_a_threshold_is_no_verdict(daemon, faces):
     l2 = float(re.search(r"l2 ([\d.]+)", out)[1])
     assert facenet(*words, "--max-l2", l2 + 0.001)[0].startswith("same\t")
     assert facenet(*words, "--max-l2", l2 - 0.001, status=1)[0].startswith("different\t")
+
+
+def test_a_crop_is_a_picture_with_the_same_embedding(daemon, picture, tmp_path):
+    out = tmp_path / "crop.png"
+    assert facenet("crop", picture, "-O", out, "-s", daemon.url) == ("", "")
+    with Image.open(out) as crop:
+        assert crop.format == "PNG" and crop.size == (160, 160)
+    whole, cut = (
+        facenet("embed", name, "--numbers", "-o", "align=none", "-s", daemon.url)[0]
+        for name in (picture, out)
+    )
+    assert whole == cut
+    piped, _ = facenet("crop", "-", "-s", daemon.url, input=picture.read_bytes())
+    assert piped == out.read_bytes()
+    assert "No such file" in facenet("crop", picture, "-O", tmp_path / "no/x", "-s", daemon.url,
+                                     status=2)[1]  # fmt: skip
+
+
+def test_an_answer_that_is_no_png_is_no_crop(picture, tmp_path):
+    for body in (b"", PNG[:7], b"\x89PNX" + PNG[4:] + b"x" * 99):
+        with Stub(answer(body=body)) as server:
+            out = tmp_path / "crop.png"
+            _, err = facenet("crop", picture, "-O", out, "-s", server.url, status=2)
+        assert "is not a PNG" in err
+        assert not out.exists()
 
 
 def test_a_picture_is_no_distance_from_itself(daemon, picture):
@@ -349,7 +378,7 @@ def test_wrong_words_are_explained(words):
 
 def test_help_and_version_need_no_server():
     commands = re.findall(r"^  (\w+) ", facenet("--help")[0], flags=re.MULTILINE)
-    assert commands == ["embed", "distance", "detect", "dir", "model"]
+    assert commands == COMMANDS
     for command in commands:
         assert facenet(command, "--help")[0].startswith(f"Usage: facenet {command} ")
     assert re.fullmatch(r"facenet \d+\.\d+\.\d+\n", facenet("--version")[0])

@@ -77,6 +77,19 @@ def test_six_people_are_six_rows(seeing, tmp_path):
     assert [[row["x"], row["y"]] for row in rows] == [line[1:3] for line in found]
 
 
+def test_each_of_six_people_has_a_crop(seeing, tmp_path):
+    url = ["-s", seeing.url]
+    rows = facenet("embed", SIX, "--numbers", *url)[0].splitlines()
+    for i, row in enumerate(rows):
+        out = tmp_path / f"{i}.png"
+        facenet("crop", SIX, "-o", f"index={i}", "-O", out, *url)
+        assert facenet("embed", out, "-o", "align=none", "--numbers", *url)[0] == row + "\n"
+    assert len(rows) == 6
+    _, err = facenet("crop", SIX, "-o", "index=6", "-O", tmp_path / "6.png", *url, status=2)
+    assert "(422 face_not_found)" in err
+    assert not (tmp_path / "6.png").exists()
+
+
 def test_which_picture_has_no_single_face_is_said(seeing):
     words = ["distance", SIX, SIX, "-s", seeing.url]
     assert "(422 several_faces)" in facenet(*words, "-o", "face=only", status=2)[1]

@@ -23,6 +23,8 @@ static void use_faces(const struct facenet_faces *faces, bool with_embeddings) {
         const float *embedding = facenet_faces_embedding(faces, i, &length);
         require(!!embedding == with_embeddings && facenet_faces_box(faces, i));
         for (size_t k = 0; embedding && k < length; k++) require(fabsf(embedding[k]) <= 2);
+        const double *quality = facenet_faces_quality(faces, i);
+        for (size_t k = 0; quality && k < 4; k++) require(isfinite(quality[k]));
     }
 }
 
@@ -41,6 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         require((facenet_distance_same(distance) < 0) == isnan(facenet_distance_far(distance)));
         facenet_distance_free(distance);
     }
+    double matrix[2][3];
+    (void)memset(matrix, 0xff, sizeof matrix); /* NaN */
+    if (fnc_answer_distances(body, size, 2, 3, matrix[0], &err) == FACENET_OK)
+        for (int i = 0; i < 6; i++) require(isfinite(matrix[i / 3][i % 3]));
     if (fnc_answer_model(body, size, &model, &err) == FACENET_OK) {
         require(facenet_model_id(model) != NULL);
         facenet_model_free(model);

@@ -24,6 +24,51 @@ static struct facenet_faces *faces_of(const char *body, bool with_embeddings) {
     return faces;
 }
 
+static void a_face_has_its_quality_or_none(void **state) {
+    (void)state;
+    struct facenet_faces *faces =
+        faces_of("{" FRAME ",\"faces_found\":5,\"faces_rejected\":2,\"faces\":["
+                 "{" BOX "," DETECTED ",\"quality\":{\"size\":3,\"sharpness\":20.5,"
+                 "\"brightness\":120,\"roll\":-3.5}},"
+                 "{" BOX "," NOTHING ",\"quality\":null},{" BOX "," DETECTED "}]}",
+                 false);
+    const double *quality = facenet_faces_quality(faces, 0);
+    assert_true(quality[0] == 3 && quality[1] == 20.5 && quality[2] == 120 && quality[3] == -3.5);
+    assert_null(facenet_faces_quality(faces, 1));
+    assert_null(facenet_faces_quality(faces, 2));
+    assert_null(facenet_faces_quality(faces, 3));
+    assert_int_equal(facenet_faces_rejected(faces), 2);
+    facenet_faces_free(faces);
+    faces = faces_of("{" FRAME ",\"faces_found\":0,\"faces\":[]}", false);
+    assert_int_equal(facenet_faces_rejected(faces), 0);
+    facenet_faces_free(faces);
+}
+
+static void distances_are_a_full_table_of_numbers(void **state) {
+    (void)state;
+    static const char *const wrong[] = {
+        "{}",
+        "[]",
+        "{\"distances\":null}",
+        "{\"distances\":[]}",
+        "{\"distances\":[[1,2]]}",
+        "{\"distances\":[[1,2],[3]]}",
+        "{\"distances\":[[1,2],[3,4,5]]}",
+        "{\"distances\":[[1,2],[3,null]]}",
+        "{\"distances\":[[1,2],[3,\"4\"]]}",
+        "{\"distances\":[[1,2],{\"3\":4}]}",
+        "{\"distances\":[[1,2],[3,1e999]]}",
+    };
+    static const char body[] = "{\"distances\":[[0,0.5],[1,-2]]}";
+    double values[4] = {0};
+    struct facenet_error err;
+    assert_int_equal(fnc_answer_distances(body, strlen(body), 2, 2, values, &err), FACENET_OK);
+    assert_true(values[0] == 0 && values[1] == 0.5 && values[2] == 1 && values[3] == -2);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(fnc_answer_distances(wrong[i], strlen(wrong[i]), 2, 2, values, &err),
+                         FACENET_BAD_ANSWER);
+}
+
 static void faces_have_what_the_server_said(void **state) {
     (void)state;
     static const char body[] = "{" FRAME ",\"new member\":[1],\"faces_found\":7,\"faces\":["
@@ -246,6 +291,8 @@ static void a_wait_is_taken_only_when_it_makes_sense(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(faces_have_what_the_server_said),
+        cmocka_unit_test(a_face_has_its_quality_or_none),
+        cmocka_unit_test(distances_are_a_full_table_of_numbers),
         cmocka_unit_test(a_face_beyond_the_last_is_nothing),
         cmocka_unit_test(detection_needs_no_embeddings),
         cmocka_unit_test(every_float32_survives_nine_digits),

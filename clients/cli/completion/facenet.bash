@@ -8,7 +8,7 @@ _facenet() {
     local common='--server --key-file --ca --proxy --timeout --retries --help'
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'embed distance detect dir model help --help --version' -- "$word"))
+        COMPREPLY=($(compgen -W 'embed distance detect crop dir model help --help --version' -- "$word"))
         return
     fi
     case $before in
@@ -19,7 +19,7 @@ _facenet() {
         ;;
     --option | -o)
         compopt -o nospace
-        COMPREPLY=($(compgen -W 'align= face= max_faces= min_face= far= reject=' -- "$word"))
+        COMPREPLY=($(compgen -W 'align= face= max_faces= min_face= far= reject= index=' -- "$word"))
         return
         ;;
     --retries)
@@ -32,6 +32,7 @@ _facenet() {
     embed) options='--option --numbers --jobs' ;;
     distance) options='--option --json --max-l2' ;;
     detect) options='--option --json' ;;
+    crop) options='--option --output' ;;
     dir) options='--option --csv --jsonl --npy --output --restart --jobs --quiet' ;;
     model) options='--json' ;;
     *) return ;;

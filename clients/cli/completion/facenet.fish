@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Completion of facenet(1) for fish.
 
-set -l commands embed distance detect dir model help
+set -l commands embed distance detect crop dir model help
 complete -c facenet -f -n "not __fish_seen_subcommand_from $commands" -l version -d 'Print the version'
 complete -c facenet -f -n "not __fish_seen_subcommand_from $commands" -a embed -d 'Embeddings of the faces in pictures'
 complete -c facenet -f -n "not __fish_seen_subcommand_from $commands" -a distance -d 'Whether two pictures show the same person'
 complete -c facenet -f -n "not __fish_seen_subcommand_from $commands" -a detect -d 'Where the faces are'
+complete -c facenet -f -n "not __fish_seen_subcommand_from $commands" -a crop -d 'The picture that the network is fed with a face'
 complete -c facenet -f -n "not __fish_seen_subcommand_from $commands" -a dir -d 'Embeddings of every picture in a folder'
 complete -c facenet -f -n "not __fish_seen_subcommand_from $commands" -a model -d 'Which model the server has'
 complete -c facenet -f -n "not __fish_seen_subcommand_from $commands" -a help -d 'List the commands'
@@ -17,7 +18,7 @@ complete -c facenet -n "__fish_seen_subcommand_from $commands" -r -l ca -d 'Trus
 complete -c facenet -n "__fish_seen_subcommand_from $commands" -x -l proxy -d 'Go through a proxy'
 complete -c facenet -n "__fish_seen_subcommand_from $commands" -x -s t -l timeout -d 'Seconds for one picture'
 complete -c facenet -n "__fish_seen_subcommand_from $commands" -x -l retries -a '0 1 2 3' -d 'Tries after the first'
-complete -c facenet -n '__fish_seen_subcommand_from embed distance detect dir' -x -s o -l option -a 'align= face= max_faces= min_face= far= reject=' -d 'An option of the server'
+complete -c facenet -n '__fish_seen_subcommand_from embed distance detect crop dir' -x -s o -l option -a 'align= face= max_faces= min_face= far= reject= index=' -d 'An option of the server'
 complete -c facenet -n '__fish_seen_subcommand_from distance detect model' -l json -d 'The whole answer'
 complete -c facenet -n '__fish_seen_subcommand_from distance' -x -l max-l2 -d 'Decide by this distance'
 complete -c facenet -n '__fish_seen_subcommand_from embed' -l numbers -d 'Only numbers'
@@ -25,6 +26,6 @@ complete -c facenet -n '__fish_seen_subcommand_from embed dir' -x -s j -l jobs -
 complete -c facenet -n '__fish_seen_subcommand_from dir' -l csv -d 'Write a table'
 complete -c facenet -n '__fish_seen_subcommand_from dir' -l jsonl -d 'Write answers'
 complete -c facenet -n '__fish_seen_subcommand_from dir' -l npy -d 'Write an array'
-complete -c facenet -n '__fish_seen_subcommand_from dir' -r -s O -l output -d 'File to write'
+complete -c facenet -n '__fish_seen_subcommand_from crop dir' -r -s O -l output -d 'File to write'
 complete -c facenet -n '__fish_seen_subcommand_from dir' -l restart -d 'Forget what the output has'
 complete -c facenet -n '__fish_seen_subcommand_from dir' -s q -l quiet -d 'No progress bar'

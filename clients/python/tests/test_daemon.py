@@ -148,6 +148,57 @@ def test_distances_of_pictures_and_of_their_embeddings_agree(client, png, other_
     assert of_faces.raw["model_checked"] and not of_arrays.raw["model_checked"]
 
 
+def test_lists_are_compared_as_pairs_are(client, png, other_png):
+    faces = [client.embed(picture)[0] for picture in (png, other_png)]
+    matrix = client.distances(faces, faces[::-1])
+    assert matrix.shape == (2, 2) and matrix.dtype == np.float64
+    assert matrix[0, 1] == matrix[1, 0] == 0
+    pair = client.distance_of(faces[0], faces[1])
+    assert matrix[0, 0] == pytest.approx(pair.l2**2, abs=1e-6)
+    rows = np.stack([face.embedding for face in faces])
+    assert np.array_equal(client.distances(rows, rows[::-1]), matrix)
+    cosines = client.distances(faces[:1], rows, metric="cosine")
+    assert cosines == pytest.approx(np.array([[1, pair.cosine]]), abs=1e-6)
+    with pytest.raises(facenetd.RefusedError) as refusal:
+        client.distances([dataclasses.replace(faces[0], model="0123456789abcdef")], rows)
+    assert refusal.value.code == "model_mismatch"
+    for a, b in (([], rows), (rows, rows[:0]), (rows[0], rows), ([np.full(3, np.nan)], rows)):
+        with pytest.raises((ValueError, TypeError)):
+            client.distances(a, b)
+
+
+def test_a_crop_gives_the_embedding_of_its_face(client, png, wanted):
+    crop = client.crop(png)
+    assert Image.open(io.BytesIO(crop)).size == (160, 160)
+    (face,) = client.embed(crop, align="none")
+    assert np.array_equal(face.embedding, wanted)
+    assert face.quality is None and face.landmarks is None
+    with pytest.raises(facenetd.RefusedError, match="unsupported_format"):
+        client.crop(b"no picture")
+
+
+@pytest.mark.skipif(
+    not (DATA / "mtcnn-npy").is_dir() or not (DATA / "photos/multiface.jpg").is_file(),
+    reason="the detector's weights and pictures are not beside the checkout",
+)
+def test_faces_have_their_quality_and_can_be_rejected_for_it(connect, start, tmp_path):
+    path = tmp_path / "seeing.safetensors"
+    tool = [BUILD / "facenet-model", "untrained", "--width", "2", "--embedding-size", "128"]
+    subprocess.run([*tool, "--detector", DATA / "mtcnn-npy", "-o", path], check=True)
+    client = connect(start(model=path, config={"deadline_ms": 60000}).url, timeout=60)
+    six = DATA / "photos/multiface.jpg"
+    faces = client.detect(six)
+    assert len(faces) == 6 and faces.rejected == 0
+    assert all(face.quality.size == min(face.box.width, face.box.height) for face in faces)
+    assert all(0 <= face.quality.brightness <= 255 for face in faces)
+    left = client.detect(six, reject="tilted,blurred,dark,bright,small")
+    assert left.rejected == 6 - len(left)
+    crop = client.crop(six, index=2)
+    assert np.array_equal(
+        client.embed(crop, align="none")[0].embedding, client.embed(six)[2].embedding
+    )
+
+
 def test_embeddings_of_another_model_are_refused(client, png):
     face = client.embed(png)[0]
     with pytest.raises(facenetd.RefusedError, match="model_mismatch"):

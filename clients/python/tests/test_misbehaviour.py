@@ -49,6 +49,29 @@ def test_a_verdict_comes_with_its_threshold(connect, same):
     assert b'name="img1"' in server.requests[0].body
 
 
+@pytest.mark.parametrize(
+    "rows", [None, [], [[1]], [[1, 2], [3, 4]], [[1, 2, 3]], [[1, None]], [[1, "2"]], [1, 2]]
+)
+def test_a_table_that_is_not_whole_is_no_answer(connect, rows):
+    one = np.ones(1, np.float32)
+    with Stub(answer(body={"distances": rows})) as server, pytest.raises(facenetd.BadAnswerError):
+        connect(server.url).distances([one], [one, one])
+
+
+def test_a_crop_that_is_no_png_is_no_answer(connect):
+    with Stub(answer(body=b"\x89PNX")) as server, pytest.raises(facenetd.BadAnswerError):
+        connect(server.url).crop(b"x")
+
+
+def test_quality_that_is_not_whole_is_no_answer(connect):
+    face = {**stub.FACE, "quality": {"size": 1, "sharpness": 2, "brightness": 3}}
+    with (
+        Stub(answer(body={**stub.FACES, "faces": [face]})) as server,
+        pytest.raises(facenetd.BadAnswerError, match="roll"),
+    ):
+        connect(server.url).detect(b"x")
+
+
 def test_every_float32_travels_exactly(connect):
     values = np.array([0.1, 1e-38, -0.99999994, 1 / 3, 1e-45], np.float32)
     with Stub(answer(body=distance(True))) as server:

@@ -20,7 +20,7 @@ from facenetd._errors import (
     UnreachableError,
 )
 from facenetd._pictures import Channels, Picture
-from facenetd._results import Box, Distance, Face, Faces, Model, Threshold
+from facenetd._results import Box, Distance, Face, Faces, Model, Quality, Threshold
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ __all__ = [
     "Faces",
     "Model",
     "Picture",
+    "Quality",
     "RefusedError",
     "Threshold",
     "UnreachableError",

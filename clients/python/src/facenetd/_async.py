@@ -14,10 +14,22 @@ from types import TracebackType
 from typing import Literal, TypeVar, cast, overload
 
 import httpx
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from facenetd import _calls as calls
-from facenetd._calls import Answer, Call, Embedding, Failure, Option, Settings, Sleep
+from facenetd._calls import (
+    Answer,
+    Call,
+    Embedding,
+    Embeddings,
+    Failure,
+    Metric,
+    Option,
+    Settings,
+    Sleep,
+)
 from facenetd._folders import pictures_in
 from facenetd._pictures import Channels, Picture
 from facenetd._results import Distance, Faces, Model
@@ -80,6 +92,11 @@ class AsyncClient:
     ) -> Faces:
         return await self._run(partial(calls.detect, picture, channels, options))
 
+    async def crop(
+        self, picture: Picture, *, channels: Channels | None = None, **options: Option
+    ) -> bytes:
+        return await self._run(partial(calls.crop, picture, channels, options))
+
     async def distance(
         self, a: Picture, b: Picture, *, channels: Channels | None = None, **options: Option
     ) -> Distance:
@@ -87,6 +104,11 @@ class AsyncClient:
 
     async def distance_of(self, a: Embedding, b: Embedding, **options: Option) -> Distance:
         return await self._run(partial(calls.distance_of, a, b, options))
+
+    async def distances(
+        self, a: Embeddings, b: Embeddings, *, metric: Metric = "l2_squared"
+    ) -> npt.NDArray[np.float64]:
+        return await self._run(partial(calls.distances, a, b, metric))
 
     async def model(self) -> Model:
         return await self._run(calls.model)

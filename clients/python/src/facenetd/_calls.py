@@ -4,15 +4,16 @@ its retries and its deadline. Nothing here sends or sleeps, so it is written onc
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import random
 import ssl
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -32,7 +33,9 @@ from facenetd._results import (
     Face,
     Faces,
     Model,
+    read_crop,
     read_distance,
+    read_distances,
     read_faces,
     read_model,
     read_object,
@@ -49,6 +52,9 @@ MAX_CONCURRENCY = 64
 Option = str | int | float
 #: An embedding of one's own, or a face that has one.
 Embedding = npt.NDArray[np.floating[Any]] | Face
+#: Several, as rows of an array, or one by one.
+Embeddings = npt.NDArray[np.floating[Any]] | Sequence[Embedding]
+Metric = Literal["l2_squared", "cosine"]
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,10 @@ def detect(
     return Call("/v1/detect", read, options=_check(options), content=to_bytes(picture, channels))
 
 
+def crop(picture: Picture, channels: Channels | None, options: Mapping[str, Option]) -> Call[bytes]:
+    return Call("/v1/crop", read_crop, options=_check(options), content=to_bytes(picture, channels))
+
+
 def distance(
     a: Picture, b: Picture, channels: Channels | None, options: Mapping[str, Option]
 ) -> Call[Distance]:
@@ -188,24 +198,54 @@ def distance_of(a: Embedding, b: Embedding, options: Mapping[str, Option]) -> Ca
     )
 
 
+def distances(a: Embeddings, b: Embeddings, metric: Metric) -> Call[npt.NDArray[np.float64]]:
+    """Packed as base64: a third of the room of numbers, and the same bits."""
+    packed = [[_pack(one) for one in side] for side in (a, b)]
+    shape = (len(packed[0]), len(packed[1]))
+    if 0 in shape:
+        raise ValueError("distances: expected at least one embedding on each side")
+    return Call(
+        "/v1/distances",
+        partial(read_distances, shape=shape),
+        content=json.dumps({"a": packed[0], "b": packed[1], "metric": metric}).encode(),
+        content_type="application/json",
+    )
+
+
 def model() -> Call[Model]:
     return Call("/v1/model", read_model, method="GET")
+
+
+def _numbers_of(face: Face) -> npt.NDArray[np.float32]:
+    if face.embedding is None:
+        raise ValueError("the face has no embedding: it comes from detect()")
+    return face.embedding
+
+
+def _pack(embedding: Embedding) -> object:
+    if isinstance(embedding, Face):
+        packed = _pack(_numbers_of(embedding))
+        return {"model": embedding.model, "crop": embedding.crop, "embedding": packed}
+    return base64.b64encode(_check_embedding(embedding).astype("<f4").tobytes()).decode()
 
 
 def _write_embedding(embedding: Embedding) -> str:
     """A face's says which model and crop it is of, so that the server can refuse another's."""
     if isinstance(embedding, Face):
-        if embedding.embedding is None:
-            raise ValueError("the face has no embedding: it comes from detect()")
-        numbers = _write_embedding(embedding.embedding)
+        numbers = _write_embedding(_numbers_of(embedding))
         model, crop = json.dumps(embedding.model), json.dumps(embedding.crop)
         return f'{{"model":{model},"crop":{crop},"embedding":{numbers}}}'
+    array = _check_embedding(embedding)
+    return "[" + ",".join(f"{float(value):.9g}" for value in array) + "]"
+
+
+def _check_embedding(embedding: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
     array = np.asarray(embedding, dtype=np.float32)
     if array.ndim != 1 or array.size == 0 or not np.all(np.isfinite(array)):
         raise ValueError(
             f"an array of shape {list(array.shape)} is no embedding: expected finite [n]"
         )
-    return "[" + ",".join(f"{float(value):.9g}" for value in array) + "]"
+    return array
 
 
 # ---- the course of a call -----------------------------------------------------------------------

@@ -13,10 +13,22 @@ from types import TracebackType
 from typing import Literal, TypeVar, cast, overload
 
 import httpx
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from facenetd import _calls as calls
-from facenetd._calls import Answer, Call, Embedding, Failure, Option, Settings, Sleep
+from facenetd._calls import (
+    Answer,
+    Call,
+    Embedding,
+    Embeddings,
+    Failure,
+    Metric,
+    Option,
+    Settings,
+    Sleep,
+)
 from facenetd._folders import pictures_in
 from facenetd._pictures import Channels, Picture
 from facenetd._results import Distance, Faces, Model
@@ -94,6 +106,13 @@ class Client:
         """The faces in a picture without embeddings."""
         return self._run(calls.detect(picture, channels, options))
 
+    def crop(
+        self, picture: Picture, *, channels: Channels | None = None, **options: Option
+    ) -> bytes:
+        """The 160 x 160 PNG that the network is fed with a face: the largest, or the one that face=
+        or index= chooses. embed(crop, align="none") gives the same embedding to the bit."""
+        return self._run(calls.crop(picture, channels, options))
+
     def distance(
         self, a: Picture, b: Picture, *, channels: Channels | None = None, **options: Option
     ) -> Distance:
@@ -104,6 +123,13 @@ class Client:
         """How far apart two embeddings are. Faces, unlike bare arrays, say of which model they are,
         and the server refuses those it cannot compare."""
         return self._run(calls.distance_of(a, b, options))
+
+    def distances(
+        self, a: Embeddings, b: Embeddings, *, metric: Metric = "l2_squared"
+    ) -> npt.NDArray[np.float64]:
+        """Every embedding of a against every one of b, float64 [a, b]; at most 250,000. Faces say
+        of which model they are, rows of an array do not."""
+        return self._run(calls.distances(a, b, metric))
 
     def model(self) -> Model:
         """Which model the server has, and what runs it."""

@@ -28,6 +28,19 @@ class Box:
     height: float
 
 
+@dataclass(frozen=True)
+class Quality:
+    """Hints, no verdicts; docs/http.md of facenetd says how each is measured."""
+
+    #: The box's shorter side in pixels.
+    size: float
+    sharpness: float
+    #: 0...255.
+    brightness: float
+    #: Degrees from the left to the right eye, clockwise.
+    roll: float
+
+
 @dataclass(frozen=True, eq=False)
 class Face:
     box: Box
@@ -40,6 +53,8 @@ class Face:
     #: What made the embedding: only those of the same model and crop may be compared.
     model: str
     crop: str
+    #: None where nothing was detected.
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,6 +70,8 @@ class Faces(Sequence[Face]):
     #: Of the upright picture.
     width: int
     height: int
+    #: How many of those found the option reject= left out.
+    rejected: int = 0
     #: The whole answer.
     raw: dict[str, Any] = field(default_factory=dict)
 
@@ -162,6 +179,15 @@ def _read_landmarks(value: object) -> npt.NDArray[np.float64] | None:
     return np.array([[_number(number, "landmarks") for number in point] for point in points])
 
 
+def _read_quality(value: object) -> Quality | None:
+    """Servers before the first release have none."""
+    if value is None:
+        return None
+    members = _is(value, dict, "quality")
+    names = ("size", "sharpness", "brightness", "roll")
+    return Quality(*(_number(members.get(name), name) for name in names))
+
+
 def read_faces(body: bytes, *, embedded: bool) -> Faces:
     raw = read_object(body)
     model, crop = _is(raw.get("model"), str, "model"), _is(raw.get("crop"), str, "crop")
@@ -182,6 +208,7 @@ def read_faces(body: bytes, *, embedded: bool) -> Faces:
                 embedding=embedding,
                 model=model,
                 crop=crop,
+                quality=_read_quality(face.get("quality")),
             )
         )
     return Faces(
@@ -192,6 +219,7 @@ def read_faces(body: bytes, *, embedded: bool) -> Faces:
         backend=_is(raw.get("backend"), str, "backend"),
         width=_count(image.get("width"), "width"),
         height=_count(image.get("height"), "height"),
+        rejected=_count(raw.get("faces_rejected", 0), "faces_rejected"),
         raw=raw,
     )
 
@@ -215,6 +243,19 @@ def read_distance(body: bytes) -> Distance:
         threshold=threshold,
         raw=raw,
     )
+
+
+def read_distances(body: bytes, *, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    rows = _is(read_object(body).get("distances"), list, "distances")
+    if len(rows) != shape[0] or any(len(_is(row, list, "row")) != shape[1] for row in rows):
+        raise BadAnswerError(f"distances are not {shape[0]} rows of {shape[1]} numbers")
+    return np.array([[_number(value, "distance") for value in row] for row in rows])
+
+
+def read_crop(body: bytes) -> bytes:
+    if not body.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise BadAnswerError(f"answer of {len(body)} bytes is not a PNG")
+    return body
 
 
 def read_model(body: bytes) -> Model:
