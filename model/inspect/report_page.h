@@ -33,6 +33,7 @@ struct fn_report_page {
     const struct fn_model *model; /* borrowed */
     char source[200];             /* "" without */
     size_t n_pictures;
+    const char *crop;                                  /* how they were cut; static, NULL without */
     struct fn_report_page_layer layers[FN_MAX_LAYERS]; /* by layer */
     char pairs[64]; /* of the accuracies: "600 pairs"; "" without */
     struct fn_report_page_accuracy accuracies[2];

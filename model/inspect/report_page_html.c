@@ -242,7 +242,9 @@ static void put_cards(FILE *to, const struct fn_report_page *report) {
              100 * clipped / n, 3, " %");
     put_card(to, "activations saturated", outputs > 0 ? 100 * saturations / outputs : NAN, 3, " %");
     put_card(to, "weights", n, 0, "");
-    put_card(to, "pictures", (double)report->n_pictures, 0, "");
+    char about[64] = "pictures";
+    if (report->crop) (void)snprintf(about, sizeof about, "pictures, %s", report->crop);
+    put_card(to, about, (double)report->n_pictures, 0, "");
     (void)fputs("</div>\n", to);
 }
 

@@ -129,3 +129,20 @@ def test_a_threshold_is_fitted_and_shown(tool, seeing, people, tmp_path):
         assert facts[f"operating_points.{i}.low_confidence"] == "true"
     plain = tool("info", seeing, "--json").stdout
     assert json.loads(plain)["operating_points"] == []
+
+
+def test_the_report_looks_at_faces_as_the_daemon_cuts_them(tool, seeing, people, tmp_path):
+    folder, same = people
+    name, _, faceless = same[0]
+    words = ("report", seeing, "-o", tmp_path / "page.html", "--calibration", folder)
+    tool(*words)
+    text = (tmp_path / "page.html").read_text()
+    assert "<b>7</b><span>pictures, mtcnn-p17-160<" in text  # one of eight shows no face
+    tool(*words, "--crop", "centre", "--pictures", 3)
+    text = (tmp_path / "page.html").read_text()
+    assert "<b>3</b><span>pictures, lfw-centre-120<" in text
+    (tmp_path / "none").mkdir()
+    shutil.copy(folder / name / f"{name}_{faceless:04}.jpg", tmp_path / "none")
+    words = ("report", seeing, "-o", tmp_path / "no.html", "--calibration", tmp_path / "none")
+    assert "no picture with a face" in tool(*words, status=1).stderr
+    assert not (tmp_path / "no.html").exists()
