@@ -55,7 +55,7 @@ $(BUILD)/%.o: %.c
 
 # gcc vectorises these loops from -O3 on only, without changing the order of a sum.
 $(BUILD)/engine/picture/resize.o $(BUILD)/engine/detect/scale.o $(BUILD)/engine/preprocess.o \
-    $(BUILD)/model/quantize/choose_scales.o: CFLAGS += -O3
+    $(BUILD)/model/quantize/choose_scales.o $(BUILD)/model/quantize/joint_rounding.o: CFLAGS += -O3
 
 -include $(shell find $(BUILD) -type f -name '*.d' -not -path '*/verilated/*' 2>/dev/null)
 
@@ -393,9 +393,15 @@ reliability: all $(BUILD)/loadgen $(SHIMS) ## measure overload, hostile clients 
 # The pictures and the full network are not in the repository.
 DATA ?= ../shared/data
 .PHONY: quantization
-quantization: $(BUILD)/facenet-model ## measure every way to quantize, write docs/quantization.md
+quantization: $(BUILD)/facenet-model ## measure every way to quantize (ONLY: labels with this text), write docs/quantization.md
 	$(Q)scripts/quantization.py full=$(DATA)/facenet-512-npy thin=$(DATA)/thin/thin-512.safetensors \
-	    --calibration $(DATA)/calibration --lfw $(DATA)/lfw-fold1
+	    --calibration $(DATA)/calibration --lfw $(DATA)/lfw-fold1 --only "$(ONLY)"
+
+THIN_DETECTOR ?= $(DATA)/mtcnn-npy
+.PHONY: thin
+thin: $(BUILD)/facenet-model ## make models/thin-512.safetensors anew, out of DATA's weights and pictures
+	$(Q)scripts/make-thin.sh $(DATA)/thin/thin-512.safetensors $(DATA)/calibration $(DATA)/lfw-fold1 \
+	    $(THIN_DETECTOR)
 
 .PHONY: clean
 clean: ## remove everything built

@@ -3,10 +3,11 @@
 """Measure every way `facenet-model quantize` knows on a network, and write the tables of
 docs/quantization.md between their marks. Everything but the table is written by hand.
 
-Usage: quantization.py NAME=WEIGHTS... --calibration DIR --lfw DIR
+Usage: quantization.py NAME=WEIGHTS... --calibration DIR --lfw DIR [--only TEXT]
 
-NAME is the mark: `full` or `thin`. Scales and biases are chosen on the calibration pictures; LFW's
-fold 1 has other people and is for measuring only.
+NAME is the mark: `full` or `thin`. All is chosen on the calibration pictures; LFW's fold 1 has
+other people and is for measuring only. Each row is written as soon as it is measured; with --only
+those alone whose label has TEXT, and the others stay.
 """
 
 import argparse
@@ -31,7 +32,9 @@ SCHEMES = [
     ("per channel, equalised", ["--no-bias-correction"]),
     ("`--per-tensor`, equalised, biases corrected", ["--per-tensor"]),
     ("**per channel, equalised, biases corrected** (default)", []),
+    ("the same, `--joint-rounding`", ["--joint-rounding"]),
 ]
+MISSING = " | ".join(["not measured"] * 5)
 HEAD = """\
 | scheme | calibration: mean | 1st percentile | LFW fold 1: mean | 1st percentile | accuracy |
 |---|---|---|---|---|---|
@@ -45,8 +48,9 @@ def tool(*words):
     return done.stdout
 
 
-def measure(options, args, weights, model):
+def measure(options, args, folder, weights):
     """One row: cosines on both sets of pictures and the accuracy of model and float network."""
+    model = folder / "model.safetensors"
     words = ["--preprocessing", "fixed", "-o", model, *options]
     said = tool("quantize", weights, "--calibration", args.calibration, *words)
     mean, low = re.search(r"mean ([0-9.-]+), 1st percentile ([0-9.-]+)", said).groups()
@@ -58,25 +62,33 @@ def measure(options, args, weights, model):
     return " | ".join(cells), real
 
 
+def replace_row(name, label, cells, real):
+    """Put a row into its table, where the other rows stay as they are."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
+    before, rest = PAGE.read_text().split(begin)
+    old, after = rest.split(end)
+    rows = dict(re.findall(r"^\| (.+?) \| (.+) \|$", old, re.MULTILINE))
+    rows[label] = cells
+    table = HEAD + "".join(f"| {one} | {rows.get(one, MISSING)} |\n" for one, _ in SCHEMES)
+    table += f"\nThe float network's accuracy on the same pairs: {real:.2f} %.\n"
+    PAGE.write_text(before + begin + table + end + after)
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("Usage: ")[1].split("\n")[0])
     parser.add_argument("networks", nargs="+")
     parser.add_argument("--calibration", type=pathlib.Path, required=True)
     parser.add_argument("--lfw", type=pathlib.Path, required=True)
+    parser.add_argument("--only", default="")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for network in args.networks:
             name, weights = network.split("=", 1)
-            table, real = HEAD, 0
             for label, options in SCHEMES:
-                model = pathlib.Path(folder) / "model.safetensors"
-                cells, real = measure(options, args, weights, model)
-                table += f"| {label} | {cells} |\n"
-                print(f"{name}: {label}: {cells}", flush=True)
-            table += f"\nThe float network's accuracy on the same pairs: {real:.2f} %.\n"
-            begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
-            before, rest = PAGE.read_text().split(begin)
-            PAGE.write_text(before + begin + table + end + rest.split(end)[1])
+                if args.only in label:
+                    cells, real = measure(options, args, pathlib.Path(folder), weights)
+                    replace_row(name, label, cells, real)
+                    print(f"{name}: {label}: {cells}", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@
 #include "model/quantize/calibrate.h"
 #include "model/quantize/choose_scales.h"
 #include "model/quantize/facts.h"
+#include "model/quantize/in_turn.h"
 #include "model/quantize/provenance.h"
 #include "model/quantize/quantize.h"
 #include "model/sources/detector_source.h"
@@ -29,7 +30,7 @@ struct options {
         *detector, *device, *threads, *n;
     struct fn_source_args from;
     uint64_t n_threads, fixed;
-    bool per_tensor, no_equalisation, no_correction;
+    bool per_tensor, jointly, no_equalisation, no_correction;
 };
 
 /* What the command gathers on its way; everything owned. */
@@ -138,6 +139,12 @@ static fn_status take_frac_bits(const struct options *options, struct work *work
         work->bits.f[0] = (int8_t)input_frac_bits;
     }
     leave_out(options, &work->bits);
+    if (status == FN_OK && work->bits.jointly && !options->calibration)
+        return fn_fail(
+            err, FN_USAGE,
+            "%s: its weights were rounded together for pictures: --calibration DIR gives "
+            "them, --nearest does without",
+            options->frac_bits);
     return status;
 }
 
@@ -157,6 +164,7 @@ static fn_status calibrate(const struct options *options, struct work *work, str
     work->expected = calibration.embeddings;
     const struct fn_float_pass pass = all_pictures(options, work);
     work->bits.has_scales = !options->no_equalisation;
+    work->bits.jointly = options->jointly;
     status = options->no_equalisation
                  ? fn_equalisation_new(work->network, &work->bits.scales, err)
                  : fn_choose_scales(&pass, work->bits.f, &work->bits.scales, err);
@@ -170,6 +178,8 @@ static fn_status choose_frac_bits(const struct options *options, struct work *wo
     fn_status status = take_frac_bits(options, work, err);
     if (status != FN_OK || !options->calibration) return status;
     status = load_pictures(options, work, err);
+    if (status == FN_OK && work->bits.jointly)
+        status = fn_provenance_check(options->frac_bits, work->bits.provenance, &work->crops, err);
     if (status == FN_OK) status = fn_float_net_new(work->network, work->source, &work->net, err);
     if (status != FN_OK) return status;
     return options->frac_bits || options->n
@@ -186,20 +196,36 @@ static struct fn_quantize_plan make_plan(const struct options *options, const st
         .corrections = work->bits.has_corrections ? &work->bits.corrections : NULL};
 }
 
-/* Quantize; when this run calibrates, once more with the biases corrected by what the first has
- * cost. */
+/* Layer after layer by what the pictures become, where that decides anything. */
+static fn_status quantize_in_turn(const struct options *options, struct work *work, bool corrects,
+                                  struct fn_model_draft *draft, struct fn_error *err) {
+    struct fn_in_turn how = {.source = work->source,
+                             .plan = make_plan(options, work),
+                             .n_threads = (int)options->n_threads,
+                             .jointly = work->bits.jointly};
+    FN_CLEANUP_FREE uint8_t *crops = NULL;
+    fn_status status = fn_in_turn_choose(work->crops.pixels, work->crops.n, &crops, &how.n, err);
+    if (status != FN_OK) return status;
+    how.crops = crops;
+    if (!corrects) return fn_quantize_in_turn(&how, draft, NULL, err);
+    struct fn_float_pass pass = all_pictures(options, work);
+    pass.crops = crops;
+    pass.n = how.n;
+    FN_CLEANUP(fn_float_means_done) struct fn_float_means means = {0};
+    status = fn_float_means_find(&pass, work->source, &means, err);
+    if (status == FN_OK) status = fn_corrections_new(work->network, &work->bits.corrections, err);
+    if (status != FN_OK) return status;
+    how.means = &means;
+    work->bits.has_corrections = true;
+    return fn_quantize_in_turn(&how, draft, &work->bits.corrections, err);
+}
+
 static fn_status quantize_draft(const struct options *options, struct work *work,
                                 struct fn_model_draft *draft, struct fn_error *err) {
     bool corrects = work->net && !options->frac_bits && !options->n && !options->no_correction;
+    if (corrects || work->bits.jointly)
+        return quantize_in_turn(options, work, corrects, draft, err);
     struct fn_quantize_plan plan = make_plan(options, work);
-    fn_status status = fn_quantize(work->source, &plan, draft, (int)options->n_threads, err);
-    if (status != FN_OK || !corrects) return status;
-    const struct fn_float_pass pass = all_pictures(options, work);
-    status = fn_correct_bias(&pass, work->source, &work->bits.scales, draft,
-                             &work->bits.corrections, err);
-    if (status != FN_OK) return status;
-    work->bits.has_corrections = true;
-    plan = make_plan(options, work);
     return fn_quantize(work->source, &plan, draft, (int)options->n_threads, err);
 }
 
@@ -209,10 +235,11 @@ static fn_status describe_quantizer(const struct options *options, const struct 
     if (options->per_tensor) (void)snprintf(weights, sizeof weights, "per tensor");
     if (options->n) (void)snprintf(weights, sizeof weights, "n = %d", (int)options->fixed);
     bool plain = !options->per_tensor && !options->n && !work->bits.has_scales &&
-                 !work->bits.has_corrections;
+                 !work->bits.has_corrections && !work->bits.jointly;
     if (plain) return FN_OK; /* the file says nothing, as it did before there was a choice */
-    (void)snprintf(draft->quantizer, sizeof draft->quantizer, "%s%s%s", weights,
+    (void)snprintf(draft->quantizer, sizeof draft->quantizer, "%s%s%s%s", weights,
                    work->bits.has_scales ? ", equalised" : "",
+                   work->bits.jointly ? ", rounded jointly" : "",
                    work->bits.has_corrections ? ", biases corrected" : "");
     if (!work->bits.has_scales) return FN_OK;
     draft->channel_scales = fn_equalisation_write(&work->bits.scales, work->network);
@@ -329,6 +356,9 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          "one count of fractional bits for a layer's weights, not one a channel",
          .flag = &o.per_tensor},
         {"--n", "N", "N fractional bits, 0...7, for all weights and activations", .text = &o.n},
+        {"--joint-rounding", NULL,
+         "round a channel's weights together, by the pictures: closer to float32, takes longer",
+         .flag = &o.jointly},
         {"--no-equalisation", NULL, "do not scale channels to fill their range",
          .flag = &o.no_equalisation},
         {"--no-bias-correction", NULL, "do not take the mean error off by the biases",
@@ -346,9 +376,15 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
     fn_status status = fn_command_parse(command, &args, argc, argv, &done, err);
     if (status != FN_OK || done) return status;
     status = fn_args_need("-o", o.output, err);
-    if (status == FN_OK && o.n && (o.frac_bits || o.per_tensor))
+    if (status == FN_OK && o.n && (o.frac_bits || o.per_tensor || o.jointly))
         status = fn_fail(err, FN_USAGE, "--n %s leaves nothing for %s to say", o.n,
-                         o.frac_bits ? "--frac-bits" : "--per-tensor");
+                         o.frac_bits    ? "--frac-bits"
+                         : o.per_tensor ? "--per-tensor"
+                                        : "--joint-rounding");
+    if (status == FN_OK && o.frac_bits && o.jointly)
+        status = fn_fail(err, FN_USAGE,
+                         "--frac-bits says how weights are rounded, not "
+                         "--joint-rounding");
     if (status == FN_OK) status = fn_args_integer("--n", o.n, 0, 7, &o.fixed, err);
     if (status == FN_OK && !o.frac_bits && !o.n)
         status = fn_args_need("--calibration", o.calibration, err);

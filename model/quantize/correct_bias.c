@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * correct_bias.c -- see correct_bias.h. One pass sums, for each layer, the windows of its inputs:
- * as they are, scaled to the grid, and as they are on the grid. */
+ * correct_bias.c -- see correct_bias.h. Means are linear: one pass sums, for each layer, the
+ * windows of its inputs, and the weights are applied to the sum. */
 #include "model/quantize/correct_bias.h"
 
 #include <math.h>
@@ -34,34 +34,17 @@ int fn_correction_frac_bits(const struct fn_layer *layer, const int8_t *frac_bit
     return frac_bits[layer->output < 0 ? layer->input : layer->output] + UNIT_BITS;
 }
 
-/* Where a layer's sums lie in a lot: its window [kh][kw][ic] as it is and on the grid, then what is
- * added to it, [oc] as it is and on the grid. */
+/* Where a layer's sums lie in a lot: its window [kh][kw][ic], then what is added to it, [oc]. */
 struct place {
-    size_t real, grid, added_real, added_grid;
+    size_t window, added;
 };
 
-struct means {
+struct sums {
     const struct fn_network *network;
-    const struct fn_equalisation *scales;
-    const int8_t *frac_bits;
-    bool half_step; /* the picture's, which is in the first layer's bias exactly */
     struct place places[FN_MAX_LAYERS];
     size_t size;  /* doubles of a lot */
     double *sums; /* [lots][size] */
-    float *rows;  /* [lots][3][channels of the widest tensor]: scales, real, on the grid */
-    size_t widest;
 };
-
-/* One position's channels in units of the grid, and on it. */
-static void put_on_grid(const struct fn_tensor *t, bool exact, const float *scales, const float *x,
-                        float *ret_real, float *ret_grid) {
-    float low = t->is_signed ? -128 : 0;
-    for (int c = 0; c < t->channels; c++) {
-        float y = x[c] * scales[c], inside = y < low ? low : y > 127 ? 127 : y;
-        ret_real[c] = y;
-        ret_grid[c] = exact ? y : (float)((int)(inside + 128.5F) - 128);
-    }
-}
 
 static void add_row(const float *row, size_t n, double *restrict sum) {
     for (size_t i = 0; i < n; i++) sum[i] += (double)row[i];
@@ -81,122 +64,107 @@ static void add_to_windows(const struct fn_layer *layer, const struct fn_tensor 
 }
 
 /* Every position of a tensor, to all layers that read or add it. */
-static void visit_tensor(const struct means *m, double *sums, float *rows, int tensor,
-                         const float *x) {
-    const struct fn_network *network = m->network;
+static void visit_tensor(const struct sums *s, double *sums, int tensor, const float *x) {
+    const struct fn_network *network = s->network;
     const struct fn_tensor *t = &network->tensors[tensor];
-    float *scales = rows, *real = rows + m->widest, *grid = rows + 2 * m->widest;
-    bool exact = tensor == 0 && m->half_step;
     static const struct fn_tensor one = {.height = 1, .width = 1};
-    for (int c = 0; c < t->channels; c++)
-        scales[c] =
-            (float)ldexp(fn_equalisation_factor(m->scales->steps[tensor][c]), m->frac_bits[tensor]);
     for (int p = 0; p < t->height * t->width; p++) {
-        put_on_grid(t, exact, scales, x + (size_t)p * (size_t)t->channels, real, grid);
+        const float *row = x + (size_t)p * (size_t)t->channels;
         for (int i = 0; i < network->n_layers; i++) {
             const struct fn_layer *layer = &network->layers[i];
-            const struct place *place = &m->places[i];
+            const struct place *place = &s->places[i];
             if (layer->op != FN_OP_POOL && layer->input == tensor) {
                 bool head = layer->op == FN_OP_HEAD; /* every position meets its one window */
                 const struct fn_tensor *out = head ? &one : &network->tensors[layer->output];
                 int py = head ? 0 : p / t->width, px = head ? 0 : p % t->width;
-                add_to_windows(layer, out, py, px, real, sums + place->real);
-                add_to_windows(layer, out, py, px, grid, sums + place->grid);
+                add_to_windows(layer, out, py, px, row, sums + place->window);
             }
-            if (layer->op == FN_OP_CONV && layer->residual == tensor) {
-                size_t n = (size_t)layer->out_channels;
-                add_row(real + layer->output_offset, n, sums + place->added_real);
-                add_row(grid + layer->output_offset, n, sums + place->added_grid);
-            }
+            if (layer->op == FN_OP_CONV && layer->residual == tensor)
+                add_row(row + layer->output_offset, (size_t)layer->out_channels,
+                        sums + place->added);
         }
     }
 }
 
 static void visit(void *context, int lot, const struct fn_float_run *run) {
-    const struct means *m = context;
-    for (int t = 0; t < m->network->n_tensors; t++)
-        visit_tensor(m, m->sums + (size_t)lot * m->size, m->rows + (size_t)lot * 3 * m->widest, t,
-                     fn_float_run_tensor(run, t));
+    const struct sums *s = context;
+    for (int t = 0; t < s->network->n_tensors; t++)
+        visit_tensor(s, s->sums + (size_t)lot * s->size, t, fn_float_run_tensor(run, t));
 }
 
-static fn_status allocate(struct means *m, struct fn_error *err) {
-    for (int i = 0; i < m->network->n_layers; i++) {
-        const struct fn_layer *layer = &m->network->layers[i];
+static fn_status allocate(struct sums *s, struct fn_float_means *means, struct fn_error *err) {
+    for (int i = 0; i < s->network->n_layers; i++) {
+        const struct fn_layer *layer = &s->network->layers[i];
         if (layer->op == FN_OP_POOL) continue;
         size_t kernel = fn_layer_kernel_size(layer), channels = (size_t)layer->out_channels;
-        m->places[i] = (struct place){m->size, m->size + kernel, m->size + 2 * kernel,
-                                      m->size + 2 * kernel + channels};
-        m->size += 2 * (kernel + channels);
+        s->places[i] = (struct place){s->size, s->size + kernel};
+        s->size += kernel + channels;
+        means->means[i] = calloc(channels, sizeof(double));
+        if (!means->means[i]) return fn_fail(err, FN_NO_MEMORY, "no memory for mean windows");
     }
-    for (int t = 0; t < m->network->n_tensors; t++)
-        if ((size_t)m->network->tensors[t].channels > m->widest)
-            m->widest = (size_t)m->network->tensors[t].channels;
-    m->sums = calloc(FN_LOTS * m->size + 1, sizeof *m->sums);
-    m->rows = calloc((size_t)FN_LOTS * 3 * m->widest + 1, sizeof *m->rows);
-    return m->sums && m->rows ? FN_OK : fn_fail(err, FN_NO_MEMORY, "no memory for mean windows");
+    s->sums = calloc(FN_LOTS * s->size + 1, sizeof *s->sums);
+    return s->sums ? FN_OK : fn_fail(err, FN_NO_MEMORY, "no memory for mean windows");
 }
 
 /* Lot 0 becomes the sum of all, in their order. */
-static void add_lots(struct means *m) {
+static void add_lots(struct sums *s) {
     for (size_t lot = 1; lot < FN_LOTS; lot++)
-        for (size_t i = 0; i < m->size; i++) m->sums[i] += m->sums[lot * m->size + i];
+        for (size_t i = 0; i < s->size; i++) s->sums[i] += s->sums[lot * s->size + i];
 }
 
-/* What the layer's channels lack on average, in the network's scaled units. */
-static fn_status correct_layer(const struct means *m, int index, size_t n_pictures,
-                               const struct fn_source *source, const struct fn_model_draft *draft,
-                               int32_t *ret_units, struct fn_error *err) {
-    const struct fn_layer *layer = &m->network->layers[index];
-    const struct place *place = &m->places[index];
+static fn_status find_layer(const struct sums *s, int index, size_t n_pictures,
+                            const struct fn_source *source, double *ret_means,
+                            struct fn_error *err) {
+    const struct fn_layer *layer = &s->network->layers[index];
     size_t kernel = fn_layer_kernel_size(layer), channels = (size_t)layer->out_channels;
     const struct fn_tensor *at =
-        &m->network->tensors[layer->output < 0 ? layer->input : layer->output];
+        &s->network->tensors[layer->output < 0 ? layer->input : layer->output];
     double n = (double)n_pictures * at->height * at->width;
     FN_CLEANUP_FREE double *weights = malloc(channels * kernel * sizeof *weights);
     FN_CLEANUP_FREE double *bias = malloc(channels * sizeof *bias);
     if (!weights || !bias) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", layer->name);
     fn_status status = fn_source_fold(source, layer, weights, bias, err);
     if (status != FN_OK) return status;
-    fn_equalisation_apply(m->scales, layer, weights, bias);
-    int f_in = m->frac_bits[layer->input];
-    int f_added = layer->residual >= 0 ? m->frac_bits[layer->residual] : 0;
     for (size_t oc = 0; oc < channels; oc++) {
-        const int8_t *q = draft->params[index].weights + oc * kernel;
-        double real = 0, grid = 0;
-        for (size_t k = 0; k < kernel; k++) {
-            real += weights[oc * kernel + k] * m->sums[place->real + k];
-            grid += q[k] * m->sums[place->grid + k];
-        }
-        double added = m->sums[place->added_real + oc] - m->sums[place->added_grid + oc];
-        double lacking = ldexp(real, -f_in) -
-                         ldexp(grid, -f_in - draft->params[index].frac_bits[oc]) +
-                         ldexp(added, -f_added);
-        double units = fn_quantize_real(lacking / n, fn_correction_frac_bits(layer, m->frac_bits));
-        ret_units[oc] = (int32_t)fmin(fmax(units, -FN_CORRECTION_MAX), FN_CORRECTION_MAX);
+        double sum = s->sums[s->places[index].added + oc];
+        for (size_t k = 0; k < kernel; k++)
+            sum += weights[oc * kernel + k] * s->sums[s->places[index].window + k];
+        ret_means[oc] = sum / n + bias[oc];
     }
     return FN_OK;
 }
 
-fn_status fn_correct_bias(const struct fn_float_pass *pass, const struct fn_source *source,
-                          const struct fn_equalisation *scales, const struct fn_model_draft *draft,
-                          struct fn_corrections *ret, struct fn_error *err) {
-    struct means m = {.network = pass->network,
-                      .scales = scales,
-                      .frac_bits = draft->frac_bits,
-                      .half_step = pass->preprocessing == FN_PREPROCESSING_FIXED};
-    struct fn_corrections made = {0};
-    fn_status status = allocate(&m, err);
-    if (status == FN_OK) status = fn_float_pass_run(pass, "mean errors", visit, &m, err);
-    if (status == FN_OK) status = fn_corrections_new(pass->network, &made, err);
-    if (status == FN_OK) add_lots(&m);
+fn_status fn_float_means_find(const struct fn_float_pass *pass, const struct fn_source *source,
+                              struct fn_float_means *ret, struct fn_error *err) {
+    struct sums s = {.network = pass->network};
+    struct fn_float_means found = {0};
+    fn_status status = allocate(&s, &found, err);
+    if (status == FN_OK) status = fn_float_pass_run(pass, "means", visit, &s, err);
+    if (status == FN_OK) add_lots(&s);
     for (int i = 0; i < pass->network->n_layers && status == FN_OK; i++)
-        if (made.units[i])
-            status = correct_layer(&m, i, pass->n, source, draft, made.units[i], err);
-    free(m.sums);
-    free(m.rows);
+        if (found.means[i]) status = find_layer(&s, i, pass->n, source, found.means[i], err);
+    free(s.sums);
     if (status == FN_OK)
-        *ret = made;
+        *ret = found;
     else
-        fn_corrections_done(&made);
+        fn_float_means_done(&found);
     return status;
+}
+
+void fn_float_means_done(struct fn_float_means *means) {
+    for (int i = 0; i < FN_MAX_LAYERS; i++) free(means->means[i]);
+    *means = (struct fn_float_means){0};
+}
+
+void fn_correct_bias(const struct fn_equalisation *scales, const struct fn_model *model, int layer,
+                     const double *float_means, const double *accumulators, int32_t *ret_units) {
+    const struct fn_layer *l = &model->network.layers[layer];
+    for (int oc = 0; oc < l->out_channels; oc++) {
+        int step = !scales || l->output < 0 ? 0 : scales->steps[l->output][l->output_offset + oc];
+        int f = model->frac_bits[l->input] + model->params[layer].frac_bits[oc];
+        double lacking =
+            float_means[oc] * fn_equalisation_factor(step) - ldexp(accumulators[oc], -f);
+        double units = fn_quantize_real(lacking, fn_correction_frac_bits(l, model->frac_bits));
+        ret_units[oc] = (int32_t)fmin(fmax(units, -FN_CORRECTION_MAX), FN_CORRECTION_MAX);
+    }
 }

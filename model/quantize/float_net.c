@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "model/quantize/blas.h"
+#include "model/quantize/windows.h"
 
 struct fn_float_net {
     const struct fn_network *network;
@@ -22,12 +23,6 @@ struct fn_float_run {
     float *columns;                 /* [positions][kh][kw][ic], owned */
     double *pooled;                 /* [channels] of the head's input, then [embedding], owned */
 };
-
-/* A 1x1 convolution of stride 1 reads its input as it lies. */
-static bool is_dense(const struct fn_layer *layer) {
-    return layer->kernel_h == 1 && layer->kernel_w == 1 && layer->stride == 1 &&
-           layer->pad_h == 0 && layer->pad_w == 0;
-}
 
 static fn_status round_layer(struct fn_float_net *net, int index, const struct fn_source *source,
                              struct fn_error *err) {
@@ -57,7 +52,7 @@ fn_status fn_float_net_new(const struct fn_network *network, const struct fn_sou
         if (layer->op == FN_OP_POOL) continue;
         fn_status status = round_layer(net, i, source, err);
         if (status != FN_OK) return status;
-        if (layer->op != FN_OP_CONV || is_dense(layer)) continue;
+        if (layer->op != FN_OP_CONV || fn_windows_are_dense(layer)) continue;
         const struct fn_tensor *out = &network->tensors[layer->output];
         size_t count = (size_t)out->height * (size_t)out->width * fn_layer_kernel_size(layer);
         if (count > net->columns_size) net->columns_size = count;
@@ -104,38 +99,20 @@ void fn_float_run_free(struct fn_float_run *run) {
     free(run);
 }
 
-/* One row of windows per output position, zeros outside the input. */
-static void fill_columns(const struct fn_layer *layer, const struct fn_tensor *in,
-                         const struct fn_tensor *out, const float *input, float *columns) {
-    size_t channels = (size_t)in->channels, size = channels * sizeof(float);
-    for (int y = 0; y < out->height; y++)
-        for (int x = 0; x < out->width; x++)
-            for (int ky = 0; ky < layer->kernel_h; ky++)
-                for (int kx = 0; kx < layer->kernel_w; kx++, columns += channels) {
-                    int iy = y * layer->stride - layer->pad_h + ky;
-                    int ix = x * layer->stride - layer->pad_w + kx;
-                    if (iy < 0 || iy >= in->height || ix < 0 || ix >= in->width)
-                        memset(columns, 0, size);
-                    else
-                        memcpy(columns,
-                               input + ((size_t)iy * (size_t)in->width + (size_t)ix) * channels,
-                               size);
-                }
-}
-
 static void run_conv(struct fn_float_run *run, int index) {
     const struct fn_network *network = run->net->network;
     const struct fn_layer *layer = &network->layers[index];
     const struct fn_tensor *out = &network->tensors[layer->output];
     const float *columns = run->tensors[layer->input];
-    if (!is_dense(layer)) {
-        fill_columns(layer, &network->tensors[layer->input], out, columns, run->columns);
+    if (!fn_windows_are_dense(layer)) {
+        fn_windows_fill(layer, &network->tensors[layer->input], out, columns, run->columns);
         columns = run->columns;
     }
     size_t positions = (size_t)out->height * (size_t)out->width, stride = (size_t)out->channels;
     float *output = run->tensors[layer->output] + layer->output_offset;
-    fn_blas_product(positions, (size_t)layer->out_channels, fn_layer_kernel_size(layer), columns,
-                    run->net->weights[index], output, stride);
+    size_t kernel = fn_layer_kernel_size(layer);
+    fn_blas_product(positions, (size_t)layer->out_channels, kernel, columns, kernel,
+                    run->net->weights[index], kernel, output, stride);
     const float *bias = run->net->bias[index];
     const float *residual =
         layer->residual >= 0 ? run->tensors[layer->residual] + layer->output_offset : NULL;

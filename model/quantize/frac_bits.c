@@ -12,6 +12,8 @@
 
 #define MAX_FILE_SIZE ((size_t)4 << 20)
 
+#define JOINT "joint"
+
 FN_DEFINE_CLEANUP(json_t *, json_decref)
 
 static fn_status read_provenance(const char *path, const json_t *root, struct fn_frac_bits *bits,
@@ -108,6 +110,17 @@ static fn_status read_corrections(const char *path, const struct fn_network *net
     return status;
 }
 
+static fn_status read_rounding(const char *path, const json_t *root, struct fn_frac_bits *bits,
+                               struct fn_error *err) {
+    const json_t *rounding = json_object_get(root, "rounding");
+    if (!rounding) return FN_OK;
+    const char *text = json_string_value(rounding);
+    if (!text || strcmp(text, JOINT) != 0)
+        return fn_fail(err, FN_BAD_SOURCE, "%s: rounding: expected \"%s\" or nothing", path, JOINT);
+    bits->jointly = true;
+    return FN_OK;
+}
+
 fn_status fn_frac_bits_read(const char *path, const struct fn_network *network, int input_frac_bits,
                             struct fn_frac_bits *ret, struct fn_error *err) {
     FN_CLEANUP_FREE uint8_t *bytes = NULL;
@@ -127,6 +140,7 @@ fn_status fn_frac_bits_read(const char *path, const struct fn_network *network, 
                          path, network->tensors[0].name, bits.f[0], input_frac_bits);
     if (status == FN_OK) status = read_scales(path, network, root, &bits, err);
     if (status == FN_OK) status = read_corrections(path, network, root, &bits, err);
+    if (status == FN_OK) status = read_rounding(path, root, &bits, err);
     if (status == FN_OK)
         *ret = bits;
     else
@@ -169,6 +183,8 @@ fn_status fn_frac_bits_write(const char *path, const struct fn_network *network,
     if (complete && bits->has_corrections)
         complete = json_object_set_new(root, "corrections",
                                        pack_corrections(network, &bits->corrections)) == 0;
+    if (complete && bits->jointly)
+        complete = json_object_set_new(root, "rounding", json_string(JOINT)) == 0;
     FN_CLEANUP_FREE char *text = complete ? json_dumps(root, JSON_COMPACT) : NULL;
     if (!text) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", path);
     const struct fn_piece pieces[] = {{text, strlen(text)}, {"\n", 1}};

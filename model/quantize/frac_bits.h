@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * frac_bits.h -- all that calibration chooses, in a JSON file, so that a model can be made again
- * with the same bytes on any CPU and without the pictures:
+ * with the same bytes on any CPU:
  *
  *     {"calibration": {"pictures": 128, ...}, "frac_bits": {"image": 7, "<tensor>": 4, ...},
- *      "scales": {"<layer>": "iijh...", ...}, "corrections": {"<layer>": [-3, 0, ...], ...}}
+ *      "scales": {"<layer>": "iijh...", ...}, "corrections": {"<layer>": [-3, 0, ...], ...},
+ *      "rounding": "joint"}
  *
  * `calibration` says how they were chosen and goes into the model as it is. In `frac_bits` every
  * tensor of the network is named once, and nothing else is; in the others, which may be absent like
- * `calibration`, the layers (equalise.h, correct_bias.h). */
+ * `calibration`, the layers (equalise.h, correct_bias.h). `rounding`, if there, says that weights
+ * were rounded together by the pictures, which are then needed once more. */
 #ifndef FN_FRAC_BITS_H
 #define FN_FRAC_BITS_H
 
@@ -20,7 +22,7 @@
 struct fn_frac_bits {
     int8_t f[FN_MAX_TENSORS];            /* by tensor */
     char provenance[FN_PROVENANCE_SIZE]; /* `calibration` as compact JSON, or "" */
-    bool has_scales, has_corrections;
+    bool has_scales, has_corrections, jointly;
     struct fn_equalisation scales; /* owned, like: */
     struct fn_corrections corrections;
 };

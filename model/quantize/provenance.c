@@ -42,3 +42,16 @@ fn_status fn_provenance_describe(const struct fn_crops *crops, const struct fn_c
     memcpy(ret_json, text, strlen(text) + 1);
     return FN_OK;
 }
+
+fn_status fn_provenance_check(const char *path, const char *json, const struct fn_crops *crops,
+                              struct fn_error *err) {
+    char digest[FN_SHA256_HEX_SIZE];
+    fn_sha256_hex(crops->pixels, crops->n * FN_CROP_SIZE, digest);
+    FN_CLEANUP(json_decref) json_t *object = json_loads(json, 0, NULL);
+    const char *expected = json_string_value(json_object_get(object, "sha256"));
+    if (expected && strcmp(expected, digest) == 0) return FN_OK;
+    return fn_fail(err, FN_BAD_SOURCE,
+                   "%s: weights were rounded together for crops with the sha256 %.16s, these %zu "
+                   "have %.16s",
+                   path, expected ? expected : "(none said)", crops->n, digest);
+}

@@ -13,4 +13,8 @@ FN_MUST fn_status fn_provenance_describe(const struct fn_crops *crops,
                                          const struct fn_crop_way *way,
                                          char ret_json[FN_PROVENANCE_SIZE], struct fn_error *err);
 
+/* FN_BAD_SOURCE when `json` is of other pictures than these. `path` stands in the message. */
+FN_MUST fn_status fn_provenance_check(const char *path, const char *json,
+                                      const struct fn_crops *crops, struct fn_error *err);
+
 #endif

@@ -31,4 +31,26 @@ struct fn_quantize_plan {
 FN_MUST fn_status fn_quantize(const struct fn_source *source, const struct fn_quantize_plan *plan,
                               struct fn_model_draft *draft, int n_threads, struct fn_error *err);
 
+/* A layer's folded and scaled weights, ready to be quantized. */
+struct fn_quantize_layer {
+    const struct fn_source *source; /* borrowed, like: */
+    const struct fn_quantize_plan *plan;
+    struct fn_model_draft *draft;
+    int index;
+    double *weights; /* [oc][kh][kw][ic], owned, like: */
+    double *bias;    /* [oc] */
+    /* Round a channel's weights together by this covariance of their inputs ([kernel][kernel],
+     * borrowed; joint_rounding.h); NULL: each to the nearest. */
+    const float *covariance;
+    /* Channels whose f_w stays keep the weights that the draft has: another bias only. */
+    bool keeps_weights;
+};
+FN_MUST fn_status fn_quantize_layer_open(const struct fn_source *source,
+                                         const struct fn_quantize_plan *plan,
+                                         struct fn_model_draft *draft, int index,
+                                         struct fn_quantize_layer *ret, struct fn_error *err);
+void fn_quantize_layer_done(struct fn_quantize_layer *layer);
+FN_MUST fn_status fn_quantize_layer_run(const struct fn_quantize_layer *layer, int n_threads,
+                                        struct fn_error *err);
+
 #endif

@@ -85,6 +85,23 @@ def test_pinned_fractional_bits_need_no_pictures(tool, sources, pictures, model,
     assert path.read_bytes() == model.read_bytes()
 
 
+def test_pinned_joint_rounding_needs_its_pictures(tool, sources, pictures, tmp_path):
+    first, path, pins = tmp_path / "first", tmp_path / "m", tmp_path / "pins.json"
+    words = ("--calibration", pictures, "--joint-rounding", "--write-frac-bits", pins)
+    said = tool("quantize", sources[0], *words, "-o", first, "--device", "reference").stdout
+    assert "per channel, equalised, rounded jointly, biases corrected" in said
+    again = ("quantize", sources[0], "--frac-bits", pins, "-o", path)
+    tool(*again, "--calibration", pictures, "--device", "reference", "--threads", 3)
+    assert path.read_bytes() == first.read_bytes()
+    path.unlink()
+    assert "--calibration DIR" in tool(*again, status=2).stderr
+    others = tmp_path / "others"
+    others.mkdir()
+    picture(99).save(others / "a.png")
+    assert "these 1 have" in tool(*again, "--calibration", others, status=1).stderr
+    assert not path.exists()
+
+
 @pytest.fixture(scope="module")
 def pins(tool, sources, pictures, tmp_path_factory):
     """What calibration chose for the sources."""
@@ -99,6 +116,8 @@ def pins(tool, sources, pictures, tmp_path_factory):
     [
         ("--n 3 leaves nothing for --per-tensor", ["--n", 3, "--per-tensor"]),
         ("--n 3 leaves nothing for --frac-bits", ["--n", 3, "--frac-bits", "x"]),
+        ("--n 3 leaves nothing for --joint-rounding", ["--n", 3, "--joint-rounding"]),
+        ("--frac-bits says how", ["--frac-bits", "x", "--joint-rounding"]),
         ("--n 8", ["--n", 8]),
         ("--calibration", []),
     ],
@@ -120,6 +139,7 @@ def test_schemes_that_do_not_go_together_are_refused(tool, sources, tmp_path, sa
         (lambda pins: pins.pop("frac_bits"), "frac_bits"),
         (lambda pins: pins.update(scales={}), "scales of InceptionResnetV1/Conv2d_1a_3x3"),
         (lambda pins: pins.update(scales=3), "scales: expected an object"),
+        (lambda pins: pins.update(rounding="up"), "rounding: expected"),
         (lambda pins: pins.update(corrections=[]), "corrections: InceptionResnetV1/Conv2d_1a_3x3"),
         (lambda pins: pins["corrections"].update(more=[]), "corrections of"),
         (lambda pins: pins["corrections"]["InceptionResnetV1/Bottleneck"].pop(), "Bottleneck"),
