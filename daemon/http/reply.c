@@ -60,9 +60,10 @@ static void set_json(struct fn_http_request *request, int http_status, const cha
     set_body(request, http_status, content_type, with_newline, size + 1);
 }
 
-/* Set a member of `object` to `value` (stolen) and give it; NULL when memory is out. */
+/* Set a member of `object` to `value` (stolen, whatever happens) and give it; NULL when memory is
+ * out. */
 static json_t *with(json_t *object, const char *name, json_t *value) {
-    if (object && json_object_set_new(object, name, value) == 0) return object;
+    if (json_object_set_new(object, name, value) == 0) return object;
     json_decref(object);
     return NULL;
 }
