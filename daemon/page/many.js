@@ -79,17 +79,8 @@ function draw() {
   byId("matrix-room").hidden = false;
 }
 
-function showCrop(face) {
-  for (const image of document.querySelectorAll(`img[data-face="${face.id}"]`))
-    image.src = face.url;
-}
-
-async function fetchCrops(faces) {
-  const fetchOne = async (face) => {
-    await face.picture.fetchCrop(face);
-    if (face.url) showCrop(face);
-  };
-  await Promise.all(faces.map((face) => pool.run(() => fetchOne(face))));
+function fetchCrops(faces) {
+  for (const face of faces) pool.run(() => face.picture.fetchCrop(face));
 }
 
 /** A model that was exchanged meanwhile gives embeddings that cannot be compared. */

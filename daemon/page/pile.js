@@ -8,17 +8,18 @@ import { el, sayError } from "./dom.js";
 import { checkSize, noticeChange } from "./facts.js";
 import { plural } from "./words.js";
 
-let faceNumbers = 0;
+const isNeeded = (image) => !image.src || !image.complete || image.isConnected;
 
-/** Crops are shown in several places: each is an <img> that says whose it is. */
+/** A crop is shown in several places; the face knows its images, to fill and to empty them. */
 export function thumbnail(face) {
-  const image = el("img", { alt: "", width: 40, height: 40, "data-face": face.id });
+  const image = el("img", { alt: "", width: 40, height: 40 });
   if (face.url) image.src = face.url;
+  face.images = [...face.images.filter(isNeeded), image];
   return image;
 }
 
 export class Picture {
-  faces = []; // largest first: { id, name, given, url }; `given` is an embedding as /distances takes it
+  faces = []; // largest first; `given` is an embedding as /distances takes it
   isLooking = true;
   #file;
   #work = new AbortController();
@@ -61,11 +62,11 @@ export class Picture {
   #take({ model, crop, aligned, faces }) {
     this.#forgetFaces();
     this.faces = faces.map(({ embedding }, index) => ({
-      id: String(++faceNumbers),
       name: faces.length > 1 ? `${this.#file.name}, face ${index + 1}` : this.#file.name,
       given: { model, crop, embedding },
       path: aligned ? `crop?index=${index}` : "crop",
       url: null,
+      images: [],
       picture: this,
     }));
     const first = this.faces[0];
@@ -81,14 +82,19 @@ export class Picture {
     try {
       const response = await ask(face.path, { body: this.#file, signal: this.#work.signal });
       const blob = await response.blob();
-      if (this.faces.includes(face)) face.url = URL.createObjectURL(blob);
+      if (!this.faces.includes(face)) return;
+      face.url = URL.createObjectURL(blob);
+      for (const image of face.images) image.src = face.url;
     } catch (error) {
       if (!isAbort(error)) sayError(this.#error, error);
     }
   }
 
   #forgetFaces() {
-    for (const { url } of this.faces) if (url) URL.revokeObjectURL(url);
+    for (const { url, images } of this.faces) {
+      for (const image of images) image.removeAttribute("src"); // it may still be loading
+      if (url) URL.revokeObjectURL(url);
+    }
     this.faces = [];
   }
 

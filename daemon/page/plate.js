@@ -41,6 +41,7 @@ export class Plate {
   }
 
   clear() {
+    this.#image?.removeAttribute("src"); // it may still be loading
     if (this.#url) URL.revokeObjectURL(this.#url);
     this.#url = null;
     this.#image = null;

@@ -68,6 +68,7 @@ export class Slot {
 
   clear() {
     this.#work.abort();
+    this.#find(".used img").removeAttribute("src");
     for (const url of this.#crops.values()) URL.revokeObjectURL(url);
     this.#crops.clear();
     this.#file = null;

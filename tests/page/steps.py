@@ -51,9 +51,8 @@ def give_both(page, a, b):
 def give_many(page, files):
     page.locator("#pile-files").set_input_files(files)
     until(page, "document.querySelector('#pile-state').textContent.endsWith('.')")
-    until(
-        page, "[...document.querySelectorAll('[data-face]')].every((i) => i.naturalWidth === 160)"
-    )
+    crops = "[...document.querySelectorAll('#view-many img')]"
+    until(page, f"{crops}.every((image) => image.naturalWidth === 160)")
 
 
 def pixels_of(image):
