@@ -257,7 +257,7 @@ bool fn_devices_close(struct fn_devices *d) {
     for (int i = 0; i < d->n; i++) {
         all = fn_runner_close(d->places[i].runner, CLOSE_PATIENCE_NS) && all;
         all = fn_runner_close(d->places[i].failed, CLOSE_PATIENCE_NS) && all;
-        all = all && d->places[i].n_stuck == 0;
+        all = all && (d->places[i].n_stuck == 0 || fn_runner_left_behind() == 0);
         free(d->places[i].name);
     }
     pthread_cond_destroy(&d->changed);

@@ -11,10 +11,10 @@ import time
 import httpx
 import pytest
 
-from tests.http.conftest import BUILD, assert_problem, embed
-from tests.http.test_faults import Plan
+from tests.http.conftest import assert_problem, embed
+from tests.http.test_faults import Plan, with_device
 
-pytestmark = pytest.mark.skipif("san-" in str(BUILD), reason="the stand-in is not instrumented")
+pytestmark = with_device
 
 QUICK = {"device_stall_ms": 400, "device_retry_ms": 300, "self_test_ms": 100}
 READ = "clEnqueueReadBuffer"

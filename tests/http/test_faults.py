@@ -14,7 +14,22 @@ import pytest
 from tests.http.conftest import BIN, BUILD, embed
 
 PROOF = os.environ.get("FACENETD_PROOF", "check")
-pytestmark = pytest.mark.skipif("san-" in str(BUILD), reason="sanitizers bring their own malloc")
+own_malloc = pytest.mark.skipif("san-" in str(BUILD), reason="sanitizers bring their own malloc")
+with_device = pytest.mark.skipif(
+    "san-thread" in str(BUILD),
+    reason="the compiler of OpenCL takes seconds there; tests/unit/test_devices.c is run instead",
+)
+
+
+def sanitizer_runtime():
+    """What wants to come before whatever is preloaded; "" in a plain build."""
+    if "san-address" not in BUILD.name:
+        return ""
+    command = ["gcc", "-print-file-name=libasan.so"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+RUNTIME = sanitizer_runtime()
 
 
 class Plan:
@@ -24,7 +39,10 @@ class Plan:
         self.path = directory / f"{shim}.plan"
         self.fired_path = directory / f"{shim}.plan.fired"
         self.path.write_text("")
-        self.environment = {"LD_PRELOAD": str(BUILD / f"shims/{shim}.so"), variable: str(self.path)}
+        self.environment = {
+            "LD_PRELOAD": f"{RUNTIME} {BUILD / 'shims' / shim}.so".strip(),
+            variable: str(self.path),
+        }
 
     def set(self, text):
         self.fired_path.unlink(missing_ok=True)
@@ -68,6 +86,7 @@ def numbers():
 # ---- memory ---------------------------------------------------------------------------------
 
 
+@own_malloc
 @pytest.mark.parametrize("after", ["", "+"], ids=["one", "all_after"])
 def test_a_start_without_memory_is_one_line_or_a_whole_start(model, tmp_path, memory, after):
     """Each allocation between main() and readiness fails in turn."""
@@ -99,6 +118,7 @@ def test_a_start_without_memory_is_one_line_or_a_whole_start(model, tmp_path, me
     assert refused > 10
 
 
+@own_malloc
 def test_requests_without_memory_are_refused_or_answered_rightly(start, memory, jpeg, right):
     """Each allocation of a request's life fails in turn."""
     daemon = start(env=memory.environment)
@@ -155,6 +175,7 @@ def recover(daemon, jpeg, right, seconds=20):
         time.sleep(0.1)
 
 
+@with_device
 @pytest.mark.parametrize(
     "call",
     ["clEnqueueWriteBuffer", "clEnqueueNDRangeKernel", "clEnqueueReadBuffer", "*"],
@@ -168,6 +189,7 @@ def test_a_device_that_fails_is_said_and_comes_back(on_device, device, jpeg, rig
     recover(on_device, jpeg, right)
 
 
+@with_device
 def test_a_device_that_hangs_holds_nobody_beyond_the_deadline(on_device, device, jpeg, right):
     device.set("clEnqueueReadBuffer 1+ hang")
     began = time.monotonic()
@@ -178,6 +200,7 @@ def test_a_device_that_hangs_holds_nobody_beyond_the_deadline(on_device, device,
     recover(on_device, jpeg, right)
 
 
+@with_device
 def test_a_device_that_drags_expires_what_is_late(on_device, device, jpeg, right):
     device.set("clEnqueueReadBuffer 1+ slow 2500000")
     assert ask(on_device, jpeg, right) in (200, 503, 504)

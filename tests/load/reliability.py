@@ -25,6 +25,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "tests/data/pictures/444.jpg"
 MAX_BATCH, BATCH_US, PICTURE_US = 8, 30000, 2000
 CAPACITY = MAX_BATCH / (BATCH_US + MAX_BATCH * PICTURE_US) * 1e6  # pictures a second
+COPY_US = 2000  # a picture, where its copy to the device is measured too
+IN_TURN = MAX_BATCH / (BATCH_US + MAX_BATCH * (PICTURE_US + COPY_US)) * 1e6  # one after the other
 DEADLINE_MS = 1000
 
 
@@ -40,7 +42,7 @@ def tail(values):
 class Daemon:
     """A facenetd before the device of known cost."""
 
-    def __init__(self, build, directory):
+    def __init__(self, build, directory, copy_us=0, **options):
         self.directory = directory
         model = directory / "model"
         make = [build / "facenet-model", "untrained", "--width", "2", "--embedding-size", "128"]
@@ -53,10 +55,11 @@ class Daemon:
             "body_timeout_ms": 2000,
             "cache_dir": str(directory / "cache"),
             "log_level": "error",
+            **options,
         }
         (directory / "conf").write_text(json.dumps(config))
         plan = directory / "plan"
-        plan.write_text(f"clEnqueueReadBuffer 1+ cost {BATCH_US} {PICTURE_US}\n")
+        plan.write_text(f"clEnqueueReadBuffer 1+ cost {BATCH_US} {PICTURE_US} {copy_us}\n")
         environment = {
             **os.environ,
             "LD_PRELOAD": str(build / "shims/cl_shim.so"),
@@ -331,6 +334,24 @@ package under systemd. `make soak`: 1,000 restarts, an hour of load.
     path.write_text(page)
 
 
+def measure_flight(build, directory, seconds):
+    """The copy of one batch beside the computing of another, by the host code for boards."""
+    # What its kernels take at the start, computed by the CPU, is to limit nothing.
+    options = {"latency_objective_ms": 60000, "deadline_ms": 10000}
+    daemon = Daemon(build, directory, COPY_US, kernel_family="fused-fpga", **options)
+    Samples(build, daemon, 2, 2)
+    rows = Samples(build, daemon, 2, seconds).rows
+    end = rows[0][0] + seconds * 1e6
+    in_time = [got for at, late, got in rows if at + late * 1e3 < end]
+    answered = in_time.count(200) / seconds
+    assert daemon.stop() == 0
+    return (
+        f"pictures a second where each takes {COPY_US / 1000:g} ms to reach the device",
+        f"above {IN_TURN:.0f}, all in turn",
+        f"{answered:.0f} of {CAPACITY:.0f} without any copy",
+    )
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
@@ -340,8 +361,11 @@ def main():
     args = parser.parse_args()
     parts = {"machine": machine(), "seconds": f"{args.seconds:g}"}
     with tempfile.TemporaryDirectory() as directory:
+        flight = measure_flight(args.build, pathlib.Path(directory), args.seconds)
+    with tempfile.TemporaryDirectory() as directory:
         daemon = Daemon(args.build, pathlib.Path(directory))
         parts["overload"], parts["goals"] = measure_overload(args.build, daemon, args.seconds)
+        parts["goals"].append(flight)
         parts["crowds"] = measure_crowds(args.build, daemon, args.seconds)
         parts["goals"] += measure_soak(args.build, daemon, args.soak_minutes)
         received, ended, flying = daemon.metrics(
