@@ -397,7 +397,7 @@ quantization: $(BUILD)/facenet-model ## measure every way to quantize (ONLY: lab
 	$(Q)scripts/quantization.py full=$(DATA)/facenet-512-npy thin=$(DATA)/thin/thin-512.safetensors \
 	    --calibration $(DATA)/calibration --lfw $(DATA)/lfw-fold1 --only "$(ONLY)"
 
-THIN_DETECTOR ?= $(DATA)/mtcnn-npy
+THIN_DETECTOR ?= models/thin-512.safetensors
 .PHONY: thin
 thin: $(BUILD)/facenet-model ## make models/thin-512.safetensors anew, out of DATA's weights and pictures
 	$(Q)scripts/make-thin.sh $(DATA)/thin/thin-512.safetensors $(DATA)/calibration $(DATA)/lfw-fold1 \

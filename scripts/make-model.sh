@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Make the model file that `make run` serves and print its path: the full network where its weights
-# are found, the thin one of the repository where they are not; either with the face detector and a
-# fitted threshold where there is what they need.
+# are found, with a face detector and, where there is what it needs, a fitted threshold. Where they
+# are not, it is the thin one of the repository as it is, so that it is the same model, with the same
+# id, everywhere; only a detector that was asked for by FACENET_DETECTOR makes another one of it.
 # Usage: make-model.sh
 #
 # Quantizing takes minutes, so it happens only when something it reads has changed: beside the model
@@ -42,7 +43,7 @@ make_once() {
 
 # Two faces are one person up to a distance that is fitted on pairs of pictures, where there are some.
 fit_threshold() {
-    [ -n "$detector" ] && [ -f "$pairs/pairs.txt" ] || return 0
+    [ -f "$pairs/pairs.txt" ] || return 0
     "$tool" fit-threshold "$1" --pairs "$pairs/pairs.txt" --images "$pairs" --face center \
         --far 1e-3 1e-2 1e-4 --name "LFW fold 1, every two pictures"
 }
@@ -53,8 +54,7 @@ make_thin() {
 }
 
 make_full() {
-    local options=(--preprocessing fixed)
-    [ -z "$detector" ] || options+=(--detector "$detector")
+    local options=(--preprocessing fixed --detector "$detector")
     if [ -d "$pictures" ]; then
         options+=(--calibration "$pictures")
     else
@@ -65,20 +65,24 @@ make_full() {
     fit_threshold "$1"
 }
 
-weights=$("$root/scripts/weights.sh")
-detector=$("$root/scripts/detector.sh")
-read_by_all=("$tool")
-[ -z "$detector" ] || read_by_all+=("$detector")
-[ -z "$detector" ] || [ ! -d "$pairs" ] || read_by_all+=("$pairs")
+# What every model is made from.
+find_detector() {
+    detector=$("$root/scripts/detector.sh")
+    read_by_all=("$tool" "$detector")
+    [ ! -d "$pairs" ] || read_by_all+=("$pairs")
+}
 
+weights=$("$root/scripts/weights.sh")
 if [ -z "$weights" ]; then
     cat >&2 <<'END'
 model: no weights of the full network, so this is the thin default, models/thin-512.safetensors:
-model: 96.3 % on LFW folds 1 and 10 where the full network has 99.67 %, a sixteenth of the arithmetic.
-model: For the full network set FACENET_WEIGHTS=path, or let scripts/fetch-weights.sh download it.
+model: 96.3 % on LFW folds 1 and 10 where the full network has 99.67 %, a sixteenth of the arithmetic,
+model: and a face detector of our own, facenetd-1 (docs/model-thin.md).
+model: For the full network: FACENET_WEIGHTS=path make run, or let scripts/fetch-weights.sh download it.
 END
     model=$thin
-    if [ -n "$detector" ]; then
+    if [ -n "${FACENET_DETECTOR:-}" ]; then
+        find_detector
         model=$models/thin-512.safetensors
         make_once "$model" "$(digest_of "${read_by_all[@]}" "$thin")" make_thin
     fi
@@ -86,6 +90,7 @@ END
     exit
 fi
 
+find_detector
 name=$(basename "$weights")
 name=${name%.*}
 model=$models/$name.safetensors

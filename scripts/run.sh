@@ -9,5 +9,5 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 model=$("$root/scripts/make-model.sh")
 cd "$root" # so that the printed line finds its picture
 example=../shared/data/photos/multiface.jpg
-[ -f "$example" ] || example=tests/data/pictures/444.jpg
+[ -f "$example" ] || example=tests/data/pictures/face.jpg
 exec build/facenetd --model "$model" --listen "$1" --example "$example"

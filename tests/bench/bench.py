@@ -155,11 +155,22 @@ def measure(arguments, scratch):
         thin = [*engine_command(arguments, arguments.thin), "--json", "--seconds", "0.1"]
         facts["thin"] = {key: json.loads(pinned(thin, 1))[key] for key in ("model", "macs")}
     if arguments.daemon and arguments.picture:
-        command = [arguments.daemon, "--model", arguments.model]
-        picture = Path(arguments.picture).read_bytes()
-        facts["http"] = http_load.measure(command, arguments.loadgen, cores, picture, HTTP_SECONDS)
-        facts["start"] = start_up.measure(command, cores, picture)
+        facts["http"] = measure_http(arguments, arguments.model, cores)
+        if arguments.thin:
+            facts["thin"]["http"] = measure_http(arguments, arguments.thin, cores)
+        command, picture = [arguments.daemon, "--model", arguments.model], Path(arguments.picture)
+        facts["start"] = start_up.measure(command, cores, picture.read_bytes())
     return facts, rows
+
+
+def measure_http(arguments, model, cores):
+    settings = {"kernel_family": arguments.kernels} if arguments.kernels else {}
+    picture = Path(arguments.picture).read_bytes()
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        json.dump(settings, file)
+        file.flush()
+        command = [arguments.daemon, "--model", model, "--config", file.name]
+        return http_load.measure(command, arguments.loadgen, cores, picture, HTTP_SECONDS)
 
 
 def cpu_model():

@@ -32,11 +32,18 @@ def rates(facts, rows):
 def thin(facts, rows):
     gmac = facts["thin"]["macs"] / 1e9
     body = [
-        [row["cores"], row["batch"], f"{row['thin']:.1f}", f"{row['thin'] * gmac:.0f}"]
+        [
+            *(row["cores"], row["batch"], f"{row['thin']:.1f}"),
+            *(f"**{row['thin'] / row['ours']:.1f}**", f"{row['thin'] * gmac:.0f}"),
+        ]
         for row in rows
     ]
     title = f"The thin network, model `{facts['thin']['model']}`, {gmac:.3f} GMAC an image:"
-    return [title, "", *table(["cores", "batch", "images/s", "GMAC/s"], body)]
+    head = ["cores", "batch", "images/s", "times the full one's", "GMAC/s"]
+    lines = [title, "", *table(head, body)]
+    if "http" in facts["thin"]:
+        lines += ["", describe_http(facts["thin"]["http"], rows, "thin")]
+    return lines
 
 
 def shares(rows):
@@ -59,18 +66,15 @@ def memory(facts):
     return [text + ", ".join(cells) + ". Peers without what Python and numpy take."]
 
 
-def http(facts, rows):
-    answer, best = (
-        facts["http"],
-        max(row["ours"] for row in rows if row["cores"] == rows[-1]["cores"]),
-    )
-    return [
+def describe_http(answer, rows, name):
+    best = max(row[name] for row in rows if row["cores"] == rows[-1]["cores"])
+    return (
         f"`POST /embed?align=none` of a JPEG on {rows[-1]['cores']} core(s), the load generator on"
         f" the same ones: {answer['rate']:.0f} requests/s on 16 connections,"
         f" {answer['rate'] / best:.2f} of the bare engine's best. In an open loop at"
         f" {answer['open_rate']:.0f} requests/s: p50 {answer['p50']:.1f} ms,"
         f" p99 {answer['p99']:.1f} ms."
-    ]
+    )
 
 
 def start(facts):
@@ -117,7 +121,7 @@ def write_page(facts, rows, cpu, features, versions):
         parts.append(thin(facts, rows))
     parts.append(memory(facts))
     if "http" in facts:
-        parts.append(http(facts, rows))
+        parts.append([describe_http(facts["http"], rows, "ours")])
     if "start" in facts:
         parts.append(start(facts))
     parts.append(shares(rows))

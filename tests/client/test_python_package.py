@@ -114,13 +114,12 @@ def test_its_own_tests_pass_where_it_is_installed(version, wheel, tmp_path):
 
 
 def people_of_lfw(folder, people, pictures):
-    """Copy some, cut to the face as LFW is usually cut, into one folder each."""
+    """Copy some, as they are, into one folder each."""
     named = sorted(p for p in LFW.iterdir() if len(list(p.glob("*.jpg"))) >= pictures)[:people]
     for person in named:
         (folder / person.name).mkdir(parents=True)
         for path in itertools.islice(sorted(person.glob("*.jpg")), pictures):
-            with Image.open(path) as image:
-                image.crop((61, 61, 189, 189)).save(folder / person.name / f"{path.stem}.png")
+            shutil.copy(path, folder / person.name)
     return [person.name for person in named]
 
 
@@ -134,7 +133,7 @@ def test_the_example_sorts_faces_into_people(wheel, start, tmp_path):
         tmp_path / "photos", tmp_path / "people.png", "--server", daemon.url, "--max-l2", "1.05",
     )  # fmt: skip
     rows = [line.split()[1:] for line in said.splitlines()]
-    assert sum(map(len, rows)) == 24
+    assert 24 <= sum(map(len, rows)) <= 28, said  # some pictures show others, too
     right = sum(max(sum(name in path for path in row) for name in named) for row in rows)
     whole = sum(len(row) == 3 and len({path.split("/")[0] for path in row}) == 1 for row in rows)
     assert right >= 20 and whole >= 4, said

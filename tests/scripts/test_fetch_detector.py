@@ -82,11 +82,11 @@ def test_a_wheel_that_is_not_the_pinned_one_is_refused(tree):
     assert [p.name for p in tree.iterdir() if p.name.startswith("out")] == ["out.lock"]
 
 
-def test_without_a_network_there_is_no_detector_and_that_is_said(tree):
+def test_without_a_network_it_is_the_repositorys_own_and_that_is_said(tree):
     shutil.rmtree(tree.parents[1] / "wheels")
     done = run(tree, "detector.sh")
-    assert done.returncode == 0 and done.stdout == ""
-    assert "download failed" in done.stderr and "none found" in done.stderr
+    assert done.returncode == 0 and done.stdout == f"{tree}/models/thin-512.safetensors\n"
+    assert "download failed" in done.stderr and "the repository's own" in done.stderr
 
 
 def test_a_named_detector_comes_first_and_must_be_there(tree, tmp_path):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make run` as a newcomer meets it: a checkout alone, no weights, and the line it prints."""
 
+import itertools
 import json
 import os
 import queue
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 600  # a whole build on two busy cores
 MANIFEST = (ROOT / "tests" / "golden" / "MANIFEST").read_text()
 THIN_ID = re.search(r"^models/thin-512\.safetensors 0 0 512 (\w{16}) ", MANIFEST, re.MULTILINE)[1]
+LFW = ROOT.parent / "shared" / "data" / "lfw-fold1"
 CURL = re.compile(r"^\s*(curl .+)$")
 
 
@@ -101,6 +103,27 @@ def first(checkout):
     yield from running(checkout, free_port())
 
 
+@pytest.fixture(scope="module")
+def pairs():
+    """Raw photographs of people whom no network of ours has seen: 20 pairs of one person and 20 of
+    two, spread over LFW's first fold."""
+    if not LFW.exists():
+        pytest.skip("LFW's first fold is not beside the checkout")
+    same, other = [], []
+    for line in (LFW / "pairs.txt").read_text().splitlines()[1:]:
+        fields = line.split("\t")
+        if len(fields) == 3:
+            fields.insert(2, fields[0])
+        (same if fields[0] == fields[2] else other).append(
+            [LFW / n / f"{n}_{int(i):04}.jpg" for n, i in (fields[:2], fields[2:])]
+        )
+    return same[::15], other[::15]
+
+
+def address_of(line):
+    return re.search(r"http://[\d.:]+", line).group()
+
+
 def ask(line, checkout):
     """Run a printed line exactly as printed, from where it was printed."""
     answer = subprocess.run(
@@ -117,11 +140,37 @@ def test_the_printed_line_works_exactly_as_printed(checkout, first):
     assert abs(sum(x * x for x in face["embedding"]) - 1) < 1e-5
 
 
-def test_it_says_that_the_network_is_the_thin_default_and_how_to_get_the_full_one(first):
+def test_raw_photographs_are_judged_rightly_without_network_or_weights(checkout, first, pairs):
+    url = f"{address_of(first[1])}/distance"
+
+    def distance(a, b):
+        answer = ask(f"curl -sS -F 'img1=@{a}' -F 'img2=@{b}' {url}", checkout)
+        assert answer["model"] == THIN_ID
+        return answer
+
+    answers = [[distance(*pair) for pair in kind] for kind in pairs]
+    for answer in itertools.chain(*answers):
+        assert answer["same"] == (answer["l2_squared"] <= answer["threshold"]["value"])
+    same, other = answers
+    # At the threshold of one error in a hundred the network passes nine true pairs in ten.
+    assert sum(answer["same"] for answer in same) >= 15
+    assert not any(answer["same"] for answer in other)
+
+
+def test_it_says_that_the_network_is_the_thin_default_and_how_to_get_the_full_one(checkout, first):
     said = "\n".join(first[0].lines)
     assert "download failed" in said
-    assert "this is the thin default" in said
-    assert "FACENET_WEIGHTS=path" in said
+    assert "this is the thin default" in said and "a face detector of our own" in said
+    assert "FACENET_WEIGHTS=path make run" in said
+    model = ask(f"curl -sS {address_of(first[1])}/model", checkout)
+    assert model["model"] == THIN_ID and model["detector"]["name"] == "facenetd-1"
+    assert model["crop"] == "mtcnn-p17-160"
+    measured = [e for e in model["evaluations"] if e["crop"] == model["crop"]]
+    assert measured and all(0.94 < e["accuracy"] < 0.99 for e in measured)
+    for note in (e["note"] for e in measured):
+        assert "99.67 %" in note and "FACENET_WEIGHTS=path make run" in note
+    fitted = {(p["crop"], p["far"]) for p in model["operating_points"]}
+    assert {(crop, 1e-2) for crop in ("mtcnn-p17-160", "whole-160")} <= fitted
 
 
 def test_ctrl_c_ends_it_and_a_second_start_serves_again(checkout, first):
