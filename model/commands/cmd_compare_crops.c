@@ -41,8 +41,38 @@ static double mean(const struct fn_pair_set *set) {
     return set->n ? sum / (double)set->n : 0;
 }
 
+/* True accepts at FAR, and in every resample of people. */
+struct outcome {
+    double accepts;
+    double resampled[FN_THRESHOLD_RESAMPLES];
+};
+
+static int by_number(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The middle 95 % of the resamples, in percent; `less` (or NULL) taken off one by one. */
+struct interval {
+    double low, high;
+};
+
+static struct interval measure_interval(const double *resampled, const double *less) {
+    double sorted[FN_THRESHOLD_RESAMPLES];
+    size_t n = 0;
+    for (int i = 0; i < FN_THRESHOLD_RESAMPLES; i++) {
+        double x = resampled[i] - (less ? less[i] : 0);
+        if (!isnan(x)) sorted[n++] = x;
+    }
+    if (n == 0) return (struct interval){NAN, NAN};
+    qsort(sorted, n, sizeof *sorted, by_number);
+    return (struct interval){100 * sorted[n / 40], 100 * sorted[n - 1 - n / 40]};
+}
+
+/* base: the model's own contract at this size; NULL: this is it. */
 static fn_status print_row(const struct fn_face_options *options, const struct fn_scores *scores,
-                           const struct fn_pairs *pairs, struct fn_error *err) {
+                           const struct fn_pairs *pairs, const struct outcome *base,
+                           struct outcome *ret_outcome, struct fn_error *err) {
     struct fn_pair_set impostors = {0}, genuine = {0};
     struct fn_operating_point point = {0};
     fn_status status = fn_scores_impostors(scores, pairs, true, &impostors, err);
@@ -50,37 +80,67 @@ static fn_status print_row(const struct fn_face_options *options, const struct f
     if (status == FN_OK)
         status = fn_threshold_fit(&impostors, &genuine, pairs->n_people, FAR, &point, err);
     if (status == FN_OK)
-        (void)printf("| `%s` | %d | %zu | %.2f | %.2f | %.3f | %.4f | %.4f |\n",
+        status = fn_threshold_resample(&impostors, &genuine, pairs->n_people, FAR,
+                                       ret_outcome->resampled, err);
+    ret_outcome->accepts = point.true_accepts;
+    if (status == FN_OK) {
+        struct interval accepts = measure_interval(ret_outcome->resampled, NULL);
+        (void)printf("| `%s` | %d | %zu | %.2f | %.2f (%.1f…%.1f) | ",
                      fn_crop_name(options->contract), options->enlarge, scores->n_missing,
-                     100 * best_accuracy(scores, pairs), 100 * point.true_accepts, point.value,
-                     mean(&genuine), mean(&impostors));
+                     100 * best_accuracy(scores, pairs), 100 * point.true_accepts, accepts.low,
+                     accepts.high);
+        if (base) {
+            struct interval more = measure_interval(ret_outcome->resampled, base->resampled);
+            (void)printf("%+.2f (%+.1f…%+.1f)", 100 * (point.true_accepts - base->accepts),
+                         more.low, more.high);
+        }
+        (void)printf(" | %.3f | %.4f | %.4f |\n", point.value, mean(&genuine), mean(&impostors));
+    }
     (void)fflush(stdout);
     free(impostors.pairs);
     free(genuine.pairs);
     return status;
 }
 
+static fn_status measure_one(const struct request *request, const struct fn_model *model,
+                             const struct fn_pairs *pairs, const struct fn_embed *how,
+                             const struct fn_face_options *options, const struct outcome *base,
+                             struct outcome *ret_outcome, struct fn_error *err) {
+    int n_threads = fn_parallel_cpus();
+    FN_CLEANUP(fn_face_cutter_free) struct fn_face_cutter *cutter = NULL;
+    FN_CLEANUP(fn_scores_done) struct fn_scores scores = {0};
+    fn_status status = fn_face_cutter_new(model->has_detector ? &model->detector : NULL, options,
+                                          n_threads, &cutter, err);
+    if (status == FN_OK)
+        status = fn_scores_make(pairs, request->images, cutter, n_threads, how, NULL, &scores, err);
+    return status == FN_OK ? print_row(options, &scores, pairs, base, ret_outcome, err) : status;
+}
+
+/* The model's own contract first: the others are held against it. */
 static fn_status measure(const struct request *request, const struct fn_model *model,
                          const struct fn_pairs *pairs, const struct fn_embed *how,
                          struct fn_error *err) {
-    int n_threads = fn_parallel_cpus();
-    (void)printf("| crop | size | no face | accuracy %% | TAR %% at FAR 1e-3 | threshold | "
-                 "mean genuine | mean impostor |\n|---|---|---|---|---|---|---|---|\n");
-    for (int contract = FN_CROP_CONTRACT_M32; contract < FN_CROP_CONTRACTS; contract++)
+    enum fn_crop_contract own = FN_CROP_CONTRACT_DEFAULT, named;
+    static struct outcome bases[FN_MAX_ARG_VALUES], other;
+    if (fn_crop_parse(model->crop, &named) && fn_crop_needs_face(named)) own = named;
+    (void)printf(
+        "| crop | size | no face | accuracy %% | TAR %% at FAR 1e-3 (95 %%) | against `%s` | "
+        "threshold | mean genuine | mean impostor |\n|---|---|---|---|---|---|---|---|---|\n",
+        fn_crop_name(own));
+    for (int k = FN_CROP_CONTRACT_M32 - 1; k < FN_CROP_CONTRACTS; k++) {
+        enum fn_crop_contract contract = k < FN_CROP_CONTRACT_M32 ? own : (enum fn_crop_contract)k;
+        if (k == (int)own) continue;
         for (size_t i = 0; i < request->sizes.n; i++) {
-            const struct fn_face_options options = {.contract = (enum fn_crop_contract)contract,
+            const struct fn_face_options options = {.contract = contract,
                                                     .choice = FN_FACE_CENTER,
                                                     .enlarge = (int)request->sizes.value[i]};
-            FN_CLEANUP(fn_face_cutter_free) struct fn_face_cutter *cutter = NULL;
-            FN_CLEANUP(fn_scores_done) struct fn_scores scores = {0};
-            fn_status status = fn_face_cutter_new(model->has_detector ? &model->detector : NULL,
-                                                  &options, n_threads, &cutter, err);
-            if (status == FN_OK)
-                status = fn_scores_make(pairs, request->images, cutter, n_threads, how, NULL,
-                                        &scores, err);
-            if (status == FN_OK) status = print_row(&options, &scores, pairs, err);
+            bool is_base = k < FN_CROP_CONTRACT_M32;
+            fn_status status =
+                measure_one(request, model, pairs, how, &options, is_base ? NULL : &bases[i],
+                            is_base ? &bases[i] : &other, err);
             if (status != FN_OK) return status;
         }
+    }
     return FN_OK;
 }
 

@@ -57,6 +57,12 @@ static int by_value(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+/* People drawn at random, as many as there are; the same draws for the same number of people. */
+static void draw_people(struct fn_prng *prng, uint32_t n_people, uint32_t *drawn) {
+    for (uint32_t k = 0; k < n_people; k++) drawn[k] = 0;
+    for (uint32_t k = 0; k < n_people; k++) drawn[fn_prng_next(prng) % n_people]++;
+}
+
 static fn_status bootstrap(const struct fn_pair_set *impostors, uint32_t n_people, double far,
                            struct fn_operating_point *point, struct fn_error *err) {
     float cuts[FN_THRESHOLD_RESAMPLES];
@@ -65,8 +71,7 @@ static fn_status bootstrap(const struct fn_pair_set *impostors, uint32_t n_peopl
     FN_CLEANUP_FREE uint32_t *drawn = malloc(n_people * sizeof *drawn);
     if (!drawn) return fn_fail(err, FN_NO_MEMORY, "no memory for %u people", n_people);
     for (int i = 0; i < FN_THRESHOLD_RESAMPLES; i++) {
-        for (uint32_t k = 0; k < n_people; k++) drawn[k] = 0;
-        for (uint32_t k = 0; k < n_people; k++) drawn[fn_prng_next(&prng) % n_people]++;
+        draw_people(&prng, n_people, drawn);
         if (find_cut(impostors, drawn, far, &cuts[n])) n++;
     }
     point->value_low = point->value_high = point->value;
@@ -104,4 +109,30 @@ fn_status fn_threshold_fit(struct fn_pair_set *impostors, struct fn_pair_set *ge
     fn_status status = bootstrap(impostors, n_people, far, &point, err);
     if (status == FN_OK) *ret_point = point;
     return status;
+}
+
+/* A person who is drawn twice brings each pair of their pictures twice. */
+static double share_accepted(const struct fn_pair_set *genuine, const uint32_t *drawn, float cut) {
+    uint64_t total = 0, accepted = 0;
+    for (size_t i = 0; i < genuine->n; i++) {
+        total += drawn[genuine->pairs[i].a];
+        if (genuine->pairs[i].distance <= cut) accepted += drawn[genuine->pairs[i].a];
+    }
+    return total ? (double)accepted / (double)total : NAN;
+}
+
+fn_status fn_threshold_resample(struct fn_pair_set *impostors, struct fn_pair_set *genuine,
+                                uint32_t n_people, double far,
+                                double ret_accepts[FN_THRESHOLD_RESAMPLES], struct fn_error *err) {
+    struct fn_prng prng = {SEED};
+    FN_CLEANUP_FREE uint32_t *drawn = malloc(n_people * sizeof *drawn);
+    if (!drawn) return fn_fail(err, FN_NO_MEMORY, "no memory for %u people", n_people);
+    qsort(impostors->pairs, impostors->n, sizeof *impostors->pairs, by_distance);
+    for (int i = 0; i < FN_THRESHOLD_RESAMPLES; i++) {
+        float cut;
+        draw_people(&prng, n_people, drawn);
+        ret_accepts[i] =
+            find_cut(impostors, drawn, far, &cut) ? share_accepted(genuine, drawn, cut) : NAN;
+    }
+    return FN_OK;
 }

@@ -32,4 +32,13 @@ FN_MUST fn_status fn_threshold_fit(struct fn_pair_set *impostors, struct fn_pair
                                    uint32_t n_people, double far,
                                    struct fn_operating_point *ret_point, struct fn_error *err);
 
+/* Share of the genuine pairs accepted at the threshold of that rate, in each of the bootstrap's
+ * resamples of people: the same resamples for the same n_people, so that two ways to measure the
+ * same people can be compared one by one. The impostors are sorted. NaN where a resample leaves
+ * nothing. */
+FN_MUST fn_status fn_threshold_resample(struct fn_pair_set *impostors, struct fn_pair_set *genuine,
+                                        uint32_t n_people, double far,
+                                        double ret_accepts[FN_THRESHOLD_RESAMPLES],
+                                        struct fn_error *err);
+
 #endif

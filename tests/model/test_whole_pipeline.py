@@ -146,3 +146,21 @@ def test_the_report_looks_at_faces_as_the_daemon_cuts_them(tool, seeing, people,
     words = ("report", seeing, "-o", tmp_path / "no.html", "--calibration", tmp_path / "none")
     assert "no picture with a face" in tool(*words, status=1).stderr
     assert not (tmp_path / "no.html").exists()
+
+
+def test_contracts_are_compared_with_the_models_own(tool, seeing, people):
+    folder, _ = people
+    done = tool(
+        "compare-crops", seeing, "--pairs", folder / "pairs.txt", "--images", folder,
+        "--sizes", "1", "2", "--device", "reference",
+    )  # fmt: skip
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    names = [row[0].strip("`") for row in rows]
+    assert names == [
+        name for name in ("mtcnn-p17-160", "mtcnn-m32-160", "aligned-5p-160") for _ in range(2)
+    ]
+    assert [row[1] for row in rows] == ["1", "2"] * 3
+    for row in rows:
+        low, high = map(float, row[4].split("(")[1].strip(")").split("…"))
+        assert 0 <= low <= float(row[4].split()[0]) <= high <= 100
+        assert bool(row[5].strip()) == (row[0] != "`mtcnn-p17-160`")

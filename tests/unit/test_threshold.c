@@ -3,6 +3,7 @@
  * test_threshold.c -- thresholds at a false-accept rate, by hand and by counting. */
 #include "model/evaluate/threshold.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,6 +121,29 @@ static void without_impostors_there_is_no_threshold(void **state) {
     assert_int_equal(fn_threshold_fit(&none, &none, 1, 0.1, &point, &err), FN_USAGE);
 }
 
+/* Resamples follow the seed alone: closer genuine pairs are accepted more often in every one. */
+static void resamples_of_the_same_people_can_be_compared_one_by_one(void **state) {
+    (void)state;
+    static double far_apart[FN_THRESHOLD_RESAMPLES], closer[FN_THRESHOLD_RESAMPLES];
+    struct fn_pair_set impostors, genuine;
+    struct fn_operating_point point = {0};
+    struct fn_error err;
+    double mean = 0;
+    make_pairs(&impostors, &genuine);
+    assert_ok(fn_threshold_fit(&impostors, &genuine, PEOPLE, 0.05, &point, &err), err);
+    assert_ok(fn_threshold_resample(&impostors, &genuine, PEOPLE, 0.05, far_apart, &err), err);
+    for (size_t i = 0; i < genuine.n; i++) genuine.pairs[i].distance *= 0.9F;
+    assert_ok(fn_threshold_resample(&impostors, &genuine, PEOPLE, 0.05, closer, &err), err);
+    int more = 0;
+    for (int i = 0; i < FN_THRESHOLD_RESAMPLES; i++) {
+        assert_true(far_apart[i] >= 0 && far_apart[i] <= closer[i] && closer[i] <= 1);
+        more += closer[i] > far_apart[i];
+        mean += far_apart[i] / FN_THRESHOLD_RESAMPLES;
+    }
+    assert_true(more > FN_THRESHOLD_RESAMPLES / 2);
+    assert_true(fabs(mean - point.true_accepts) < 0.05);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_threshold_accepts_the_stated_share_and_no_more),
@@ -128,6 +152,7 @@ int main(void) {
         cmocka_unit_test(the_order_of_pairs_does_not_matter),
         cmocka_unit_test(the_interval_knows_that_pairs_share_people),
         cmocka_unit_test(without_impostors_there_is_no_threshold),
+        cmocka_unit_test(resamples_of_the_same_people_can_be_compared_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
