@@ -2,10 +2,9 @@
  *
  * scale.c -- along y first, every sample of the rows that count; then along x.
  *
- * The loop along y is compiled twice, for any CPU and for AVX2; sums of integers are the same. */
+ * The loops along y are compiled twice, for any CPU and for AVX2; sums of integers are the same. */
 #include "engine/detect/scale.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +45,7 @@ fn_status fn_scaler_begin(struct fn_scaler *scaler, const struct fn_picture *pic
     scaler->rounded = rounded;
     plan_axis(rect.width, width, scaler->taps_x);
     plan_axis(rect.height, height, scaler->taps_y);
-    int64_t divisor = (int64_t)rect.width * rect.height, half = divisor / 2;
+    int64_t divisor = (int64_t)rect.width * rect.height, half = rounded ? divisor / 2 : 0;
     scaler->divisor = (double)divisor;
     scaler->half = (double)half;
     return FN_OK;
@@ -56,46 +55,96 @@ fn_status fn_scaler_begin(struct fn_scaler *scaler, const struct fn_picture *pic
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void add_weighted(const uint8_t *restrict row, float weight, size_t n,
-                         float *restrict sums) {
-    for (size_t i = 0; i < n; i++) sums[i] += weight * (float)row[i];
+/* The rows that one output row takes its pixels from, inside the picture. */
+struct band {
+    const uint8_t *first, *between, *last; /* where their samples begin */
+    float w_first, w_between, w_last;      /* 0: there is no such row, the pointer is another's */
+    size_t stride, n_between;              /* of the rows between */
+};
+
+/* Two or four rows at a time: their bytes are added before they become floats. All sums are
+ * integers, exact either way. */
+INLINE void weigh(const struct band *band, size_t n, float *restrict sums) {
+    const uint8_t *restrict first = band->first, *restrict last = band->last;
+    const uint8_t *restrict row = band->between;
+    const float w_first = band->w_first, w_last = band->w_last, w = band->w_between;
+    const size_t stride = band->stride;
+    size_t rest = band->n_between;
+    for (size_t i = 0; i < n; i++) sums[i] = w_first * (float)first[i] + w_last * (float)last[i];
+    for (; rest >= 4; rest -= 4, row += 4 * stride) {
+        const uint8_t *restrict b = row + stride, *restrict c = b + stride;
+        const uint8_t *restrict d = c + stride;
+        for (size_t i = 0; i < n; i++) sums[i] += w * (float)(row[i] + b[i] + c[i] + d[i]);
+    }
+    if (rest & 2) {
+        const uint8_t *restrict b = row + stride;
+        for (size_t i = 0; i < n; i++) sums[i] += w * (float)(row[i] + b[i]);
+        row += 2 * stride;
+    }
+    if (rest & 1)
+        for (size_t i = 0; i < n; i++) sums[i] += w * (float)row[i];
 }
 
-static void add_weighted_plain(const uint8_t *row, float weight, size_t n, float *sums) {
-    add_weighted(row, weight, n, sums);
+static void weigh_plain(const struct band *band, size_t n, float *sums) {
+    weigh(band, n, sums);
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static void add_weighted_avx2(const uint8_t *row, float weight,
-                                                              size_t n, float *sums) {
-    add_weighted(row, weight, n, sums);
+__attribute__((target("avx2"))) static void weigh_avx2(const struct band *band, size_t n,
+                                                       float *sums) {
+    weigh(band, n, sums);
 }
 #endif
 
-static void add_row(const struct fn_scaler *scaler, int y, float weight) {
+/* What of the rows of `tap` lies in the picture, columns from `left` on. */
+static struct band find_band(const struct fn_scaler *scaler, const struct fn_scale_tap *tap,
+                             int left) {
     const struct fn_picture *picture = scaler->picture;
+    int above = scaler->rect.y, height = picture->height;
+    size_t stride = 3 * (size_t)picture->width;
+    const uint8_t *column = picture->rgb + 3 * (size_t)left;
+    struct band band = {.first = column, .between = column, .last = column, .stride = stride};
+    int first = tap->first + above, last = tap->last + above;
+    int from = first + 1 > 0 ? first + 1 : 0, to = last < height ? last : height;
+    if (first >= 0 && first < height) {
+        band.first = column + stride * (size_t)first;
+        band.w_first = tap->w_first;
+    }
+    if (last > first && last >= 0 && last < height) {
+        band.last = column + stride * (size_t)last;
+        band.w_last = tap->w_last;
+    }
+    if (from < to) {
+        band.between = column + stride * (size_t)from;
+        band.n_between = (size_t)(to - from);
+        band.w_between = tap->w_between;
+    }
+    return band;
+}
+
+/* Beyond the picture all is black. */
+static void sum_rows(const struct fn_scaler *scaler, const struct fn_scale_tap *tap) {
     const struct fn_rect *rect = &scaler->rect;
+    int width = scaler->picture->width;
     int left = rect->x < 0 ? 0 : rect->x;
-    int right = rect->x + rect->width < picture->width ? rect->x + rect->width : picture->width;
-    y += rect->y;
-    if (y < 0 || y >= picture->height || left >= right) return;
-    const uint8_t *row = picture->rgb + 3 * ((size_t)y * (size_t)picture->width + (size_t)left);
-    float *sums = scaler->sums + 3 * (size_t)(left - rect->x);
-    size_t n = 3 * (size_t)(right - left);
+    int right = rect->x + rect->width < width ? rect->x + rect->width : width;
+    if (left >= right) {
+        memset(scaler->sums, 0, 3 * (size_t)rect->width * sizeof *scaler->sums);
+        return;
+    }
+    size_t before = 3 * (size_t)(left - rect->x), n = 3 * (size_t)(right - left);
+    size_t behind = 3 * (size_t)rect->width - before - n;
+    float *sums = scaler->sums + before;
+    memset(scaler->sums, 0, before * sizeof *sums);
+    memset(sums + n, 0, behind * sizeof *sums);
+    const struct band band = find_band(scaler, tap, left);
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2")) {
-        add_weighted_avx2(row, weight, n, sums);
+        weigh_avx2(&band, n, sums);
         return;
     }
 #endif
-    add_weighted_plain(row, weight, n, sums);
-}
-
-static void sum_rows(const struct fn_scaler *scaler, const struct fn_scale_tap *tap) {
-    memset(scaler->sums, 0, 3 * (size_t)scaler->rect.width * sizeof *scaler->sums);
-    add_row(scaler, tap->first, tap->w_first);
-    for (int y = tap->first + 1; y < tap->last; y++) add_row(scaler, y, tap->w_between);
-    if (tap->last > tap->first) add_row(scaler, tap->last, tap->w_last);
+    weigh_plain(&band, n, sums);
 }
 
 /* ---- along x -------------------------------------------------------------------------------- */
@@ -113,8 +162,8 @@ void fn_scaler_row(struct fn_scaler *scaler, int y, float *ret_row) {
             double total = (double)first[c] * (double)tap->w_first +
                            between[c] * (double)tap->w_between +
                            (double)last[c] * (double)tap->w_last;
-            double value = scaler->rounded ? trunc((total + scaler->half) / scaler->divisor)
-                                           : total / scaler->divisor;
+            double quotient = (total + scaler->half) / scaler->divisor;
+            double value = scaler->rounded ? (double)(int)quotient : quotient;
             ret_row[3 * j + c] = (float)((value - 127.5) * 0.0078125);
         }
     }
