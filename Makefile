@@ -403,6 +403,12 @@ thin: $(BUILD)/facenet-model ## make models/thin-512.safetensors anew, out of DA
 	$(Q)scripts/make-thin.sh $(DATA)/thin/thin-512.safetensors $(DATA)/calibration $(DATA)/lfw-fold1 \
 	    $(THIN_DETECTOR)
 
+.PHONY: accuracy
+accuracy: $(BUILD)/facenet-model ## measure accuracy on raw pictures, write docs/accuracy.md
+	$(Q)mkdir -p build/accuracy
+	$(Q)scripts/accuracy.sh $(DATA) > build/accuracy/accuracy.md
+	$(Q)cp build/accuracy/accuracy.md docs/accuracy.md
+
 .PHONY: clean
 clean: ## remove everything built
 	rm -rf build
