@@ -2,10 +2,12 @@
 """Requests a second and waiting times of `POST /embed`, for `make bench`.
 
 First as many as 16 connections get answered, each asking again at once; then an open loop
-(tests/load/loadgen.c), whose requests start whatever became of those before.
+(tests/load/loadgen.c), whose requests start whatever became of those before. With a detector in the
+model, the same again with faces looked for, in turns, and how busy the daemon kept its cores.
 """
 
 import http.client
+import json
 import os
 import re
 import statistics
@@ -13,9 +15,12 @@ import subprocess
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 CONNECTIONS = 16
 OPEN_SHARE = 0.7  # of the rate that was reached before
+ROUNDS = 4  # turns of pictures with and without a search for faces
+CROP, PHOTO = "/embed?align=none", "/embed"
 
 
 class Server:
@@ -39,18 +44,31 @@ class Server:
             raise SystemExit("bench: facenetd did not start")
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
 
+    def cpu_seconds(self):
+        """Of all its threads since it started."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def looks(self):
+        """Whether its model has a detector."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", "/model")
+        return json.load(connection.getresponse())["detector"] is not None
+
     def stop(self):
         self.process.terminate()
         self.process.wait()
 
 
 class Client:
-    def __init__(self, port, body):
+    def __init__(self, port, body, path):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         self.body = body
+        self.path = path
 
     def ask(self):
-        self.connection.request("POST", "/embed?align=none", self.body)
+        self.connection.request("POST", self.path, self.body)
         answer = self.connection.getresponse()
         answer.read()
         if answer.status != 200:
@@ -65,13 +83,13 @@ def run_threads(count, work):
         thread.join()
 
 
-def closed_loop(port, body, seconds):
+def closed_loop(port, body, seconds, path=CROP):
     """Requests a second that CONNECTIONS get answered."""
     answered = [0] * CONNECTIONS
     end = time.perf_counter() + seconds
 
     def work(number):
-        client = Client(port, body)
+        client = Client(port, body, path)
         while time.perf_counter() < end:
             client.ask()
             answered[number] += 1
@@ -103,6 +121,23 @@ def open_loop(loadgen, port, body, rate, seconds):
     return times
 
 
+def measure_search(server, cores, picture, seconds):
+    """Requests a second with and without looking for the face, in turns, and for each the share of
+    the cores that the daemon kept busy; the load generator runs on the same ones."""
+    found = {CROP: [], PHOTO: []}
+    for _ in range(ROUNDS):
+        for path, rounds in found.items():
+            wall, cpu = time.perf_counter(), server.cpu_seconds()
+            rate = closed_loop(server.port, picture, seconds / ROUNDS, path)
+            wall, cpu = time.perf_counter() - wall, server.cpu_seconds() - cpu
+            rounds.append((rate, cpu / wall / cores))
+    return {
+        name: {"rate": statistics.median(r for r, _ in found[path]),
+               "busy": statistics.median(b for _, b in found[path])}
+        for name, path in (("crops", CROP), ("photos", PHOTO))
+    }  # fmt: skip
+
+
 def measure(command, loadgen, cores, picture, seconds):
     """Rates and percentiles of a daemon that is started for this."""
     server = Server(command, cores)
@@ -110,7 +145,14 @@ def measure(command, loadgen, cores, picture, seconds):
         closed_loop(server.port, picture, 0.5)  # to warm up
         rate = closed_loop(server.port, picture, seconds)
         times = open_loop(loadgen, server.port, picture, OPEN_SHARE * rate, seconds)
+        search = measure_search(server, cores, picture, 2 * seconds) if server.looks() else None
     finally:
         server.stop()
     cuts = statistics.quantiles(times, n=100)
-    return {"rate": rate, "open_rate": OPEN_SHARE * rate, "p50": cuts[49], "p99": cuts[98]}
+    return {
+        "rate": rate,
+        "open_rate": OPEN_SHARE * rate,
+        "p50": cuts[49],
+        "p99": cuts[98],
+        "search": search,
+    }

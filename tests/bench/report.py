@@ -87,6 +87,17 @@ def start(facts):
     ]
 
 
+def search(facts, rows):
+    """The cost of looking for the face, of a photograph of 250 x 250 pixels."""
+    crops, photos = (facts["http"]["search"][name] for name in ("crops", "photos"))
+    return [
+        f"With the face looked for (`POST /embed`), in turns with the above on {rows[-1]['cores']}"
+        f" core(s): {photos['rate']:.0f} requests/s against {crops['rate']:.0f}; the daemon kept"
+        f" {100 * photos['busy']:.0f} % of the cores busy against {100 * crops['busy']:.0f} %,"
+        " beside the load generator."
+    ]
+
+
 def load(facts):
     """What else the machine did."""
     cores, during = facts["load"]
@@ -122,6 +133,8 @@ def write_page(facts, rows, cpu, features, versions):
     parts.append(memory(facts))
     if "http" in facts:
         parts.append([describe_http(facts["http"], rows, "ours")])
+        if facts["http"].get("search"):
+            parts.append(search(facts, rows))
     if "start" in facts:
         parts.append(start(facts))
     parts.append(shares(rows))
