@@ -31,5 +31,9 @@ six=../shared/data/photos/multiface.jpg
 [ -f "$one" ] && [ -f "$six" ] || exit 0
 {
     printf '\n## Face detection\n\nCPU time of one thread, which other load on the machine does not lengthen.\n\n'
-    build/bench_detector "$model" "$one" 0x0 20 "$six" 0x0 20 "$six" 1920x1080 40
+    pictures=("$one" 0x0 20 "$six" 0x0 20 "$six" 1920x1080 40 "$one" 1920x1080r 40)
+    build/bench_detector "$model" "${pictures[@]}"
+    # What a CPU without AVX-512 does.
+    ! grep -qw avx2 /proc/cpuinfo ||
+        build/bench_detector --kernels avx2 "$model" "${pictures[@]}" | tail -n +3
 } | tee -a docs/performance.md
