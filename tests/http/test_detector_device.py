@@ -9,18 +9,14 @@ import shutil
 
 import httpx
 import pytest
-from conftest import BUILD
-from test_faces import DATA, ONE, SIX, WEIGHTS, seeing
-from test_failover import Plan
+
+from tests.http.conftest import BUILD, ONE, SIX, needs_faces
+from tests.http.test_faults import Plan
 
 pytestmark = [
     pytest.mark.skipif("san-" in str(BUILD), reason="the stand-in is not instrumented"),
-    pytest.mark.skipif(
-        not (WEIGHTS.is_dir() and SIX.is_file() and ONE.is_file()),
-        reason=f"the detector's weights and pictures are not in {DATA}",
-    ),
+    needs_faces,
 ]
-assert seeing  # a fixture
 
 
 @pytest.fixture
