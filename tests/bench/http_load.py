@@ -62,7 +62,7 @@ class Server:
 
 
 class Client:
-    def __init__(self, port, body, path):
+    def __init__(self, port, body, path=CROP):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         self.body = body
         self.path = path
