@@ -85,13 +85,13 @@ static fn_status print_row(const struct fn_face_options *options, const struct f
     ret_outcome->accepts = point.true_accepts;
     if (status == FN_OK) {
         struct interval accepts = measure_interval(ret_outcome->resampled, NULL);
-        (void)printf("| `%s` | %d | %zu | %.2f | %.2f (%.1f…%.1f) | ",
+        (void)printf("| `%s` | %d | %zu | %.2f | %.2f (%.1f...%.1f) | ",
                      fn_crop_name(options->contract), options->enlarge, scores->n_missing,
                      100 * best_accuracy(scores, pairs), 100 * point.true_accepts, accepts.low,
                      accepts.high);
         if (base) {
             struct interval more = measure_interval(ret_outcome->resampled, base->resampled);
-            (void)printf("%+.2f (%+.1f…%+.1f)", 100 * (point.true_accepts - base->accepts),
+            (void)printf("%+.2f (%+.1f...%+.1f)", 100 * (point.true_accepts - base->accepts),
                          more.low, more.high);
         }
         (void)printf(" | %.3f | %.4f | %.4f |\n", point.value, mean(&genuine), mean(&impostors));

@@ -161,6 +161,6 @@ def test_contracts_are_compared_with_the_models_own(tool, seeing, people):
     ]
     assert [row[1] for row in rows] == ["1", "2"] * 3
     for row in rows:
-        low, high = map(float, row[4].split("(")[1].strip(")").split("…"))
+        low, high = map(float, row[4].split("(")[1].strip(")").split("..."))
         assert 0 <= low <= float(row[4].split()[0]) <= high <= 100
         assert bool(row[5].strip()) == (row[0] != "`mtcnn-p17-160`")
