@@ -75,8 +75,8 @@ fn_status fn_picture_decode(const void *bytes, size_t size, int64_t max_pixels,
     decode_function *decode = choose_codec(bytes, size, &format);
     if (!decode)
         return fn_fail(err, FN_UNSUPPORTED_FORMAT,
-                       "found %s (%zu bytes), expected the bytes of a JPEG, PNG or WebP picture",
-                       fn_sniff_name(bytes, size), size);
+                       "found %s (%zu bytes), expected the bytes of a JPEG, PNG or WebP picture%s",
+                       fn_sniff_name(bytes, size), size, fn_sniff_advice(bytes, size));
 
     FN_CLEANUP(fn_picture_free) struct fn_picture *picture = calloc(1, sizeof *picture);
     if (!picture) return fn_fail(err, FN_NO_MEMORY, "no memory for a picture");

@@ -11,4 +11,7 @@
  * Only for formats we do not read: JPEG, PNG and WebP are told apart in picture.c. */
 const char *fn_sniff_name(const uint8_t *bytes, size_t size);
 
+/* What to do about it: "" or a clause that begins with "; "; static. */
+const char *fn_sniff_advice(const uint8_t *bytes, size_t size);
+
 #endif

@@ -91,6 +91,9 @@ static fn_status fill_band(void *context, size_t band, int worker, struct fn_err
 }
 
 static fn_status multiply(struct job *job, struct fn_error *err) {
+    if (job->n_windows == 0)
+        return fn_fail(err, FN_INTERNAL, "%s: no windows to measure a covariance on",
+                       job->layer->name);
     size_t workers = (size_t)job->pass->n_threads, band = workers * BAND * job->kernel;
     FN_CLEANUP_FREE float *chunks = calloc(n_chunks(job) * job->kernel * CHUNK, sizeof *chunks);
     FN_CLEANUP_FREE double *means = malloc(job->kernel * sizeof *means);
@@ -118,8 +121,8 @@ fn_status fn_integer_pass_covariance(const struct fn_integer_pass *pass, int lay
                       .in = &pass->network->tensors[l->input],
                       .kernel = fn_layer_kernel_size(l),
                       .positions = (size_t)at->height * (size_t)at->width,
-                      .width = (size_t)at->width,
-                      .result = ret};
+                      .width = (size_t)at->width};
+    job.result = ret;
     size_t most = pass->n < MAX_WINDOWS ? MAX_WINDOWS / pass->n : 1;
     job.per_picture = job.positions < most ? job.positions : most;
     job.n_windows = pass->n * job.per_picture;
