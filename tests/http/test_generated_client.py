@@ -4,6 +4,7 @@ comes back has the document's types."""
 
 import importlib
 import io
+import os
 import pathlib
 import subprocess
 import sys
@@ -42,11 +43,13 @@ def package(daemon, tmp_path_factory):
     """Generated from what the daemon serves, without a warning."""
     place = tmp_path_factory.mktemp("generated")
     (place / "config.yml").write_text(CONFIG)
-    tool = pathlib.Path(sys.executable).parent / "openapi-python-client"
+    programs = pathlib.Path(sys.executable).parent  # it looks for ruff on the path
     done = subprocess.run(
-        [tool, "generate", "--url", f"{daemon.url}/openapi.json", "--meta", "none",
-         "--output-path", place / "facenetd_generated", "--config", place / "config.yml",
+        [programs / "openapi-python-client", "generate", "--meta", "none",
+         "--url", f"{daemon.url}/openapi.json", "--output-path", place / "facenetd_generated",
+         "--config", place / "config.yml",
          "--fail-on-warning"],
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

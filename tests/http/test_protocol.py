@@ -208,6 +208,7 @@ def test_wrong_methods_and_paths(client, daemon):
         ("GET", "/embed", "POST, OPTIONS"),
         ("PUT", "/embed", "POST, OPTIONS"),
         ("DELETE", "/v1/distance", "POST, OPTIONS"),
+        ("POST", "/", "GET, HEAD, OPTIONS"),
         ("POST", "/healthz", "GET, HEAD, OPTIONS"),
         ("PATCH", "/model", "GET, HEAD, OPTIONS"),
         ("BREW", "/readyz", "GET, HEAD, OPTIONS"),
@@ -216,8 +217,9 @@ def test_wrong_methods_and_paths(client, daemon):
         assert_problem(answer, 405, "method_not_allowed")
         assert answer.headers["allow"] == allow
     assert client.options("/embed").headers["allow"] == "POST, OPTIONS"
-    for path in (b"/", b"/embed/", b"//embed", b"/embed%00", b"/embe%64", b"/v1", b"/v1/v1/embed",
-                 b"/v2/x", b"/../embed", b"/etc/passwd", b"/embed;x", b"embed", b"*"):  # fmt: skip
+    for path in (b"/page", b"/embed/", b"//embed", b"/embed%00", b"/embe%64", b"/v1",
+                 b"/v1/v1/embed", b"/v2/x", b"/../embed", b"/etc/passwd", b"/embed;x", b"embed",
+                 b"*"):  # fmt: skip
         received = exchange(daemon, post(path, b"abcd", b"Content-Length: 4", b"Connection: close"))
         assert status_of(received) == 404 and code_of(received) == "not_found", path
     assert client.get("/v1/healthz?x=1").status_code == 200

@@ -100,9 +100,9 @@ def serve(model, place, **config):
 
 
 @pytest.fixture(scope="module")
-def blind(tmp_path_factory):
-    """The thin default as it is: no detector, every picture is taken for the crop."""
-    daemon = serve(THIN, tmp_path_factory.mktemp("blind"))
+def thin(tmp_path_factory):
+    """The thin default as it is."""
+    daemon = serve(THIN, tmp_path_factory.mktemp("thin"))
     yield daemon
     assert daemon.stop() == 0, daemon.log
 

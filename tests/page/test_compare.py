@@ -140,18 +140,24 @@ def test_boxes_and_landmarks_lie_on_the_faces(seeing, direct, visit):
             assert dot == pytest.approx([at * scale for at in point], abs=1.5)
 
 
-def test_without_a_detector_it_says_what_it_takes_for_the_face(blind, visit):
-    page = visit(blind)
+def test_the_thin_default_says_what_it_is(thin, visit):
+    page = visit(thin)
     give_both(page, made(1), made(2))
     notes = {
         evaluation.get("note")
-        for evaluation in httpx.get(blind.url + "/model").json()["evaluations"]
+        for evaluation in httpx.get(thin.url + "/model").json()["evaluations"]
     }
-    for note in (*notes, "no face detector"):
+    for note in notes:
         assert note[1:] in page.inner_text("#model-note")
+    assert re.match(r"(Within|Beyond) the threshold", page.inner_text("#verdict"))
+
+
+def test_without_a_detector_it_says_what_it_takes_for_the_face(start, visit):
+    page = visit(start())
+    give_both(page, made(1), made(2))
+    assert "No face detector" in page.inner_text("#model-note")
     assert "the whole picture is taken" in slot(page, "A").inner_text()
     assert page.locator(".face").count() == 0
-    assert re.match(r"(Within|Beyond) the threshold", page.inner_text("#verdict"))
 
 
 def test_an_untrained_model_gets_no_verdict(start, visit):
@@ -174,8 +180,8 @@ def test_no_face_is_said_and_nothing_is_compared(seeing, visit):
     assert page.locator("#measured").is_hidden()
 
 
-def test_what_is_no_picture_is_told_in_the_servers_words(blind, visit):
-    page = visit(blind, wrong=[415])
+def test_what_is_no_picture_is_told_in_the_servers_words(thin, visit):
+    page = visit(thin, wrong=[415])
     give(page, "A", as_file(b"Dear Sir or Madam,", "letter.jpg"))
     error = slot(page, "A").locator(".error")
     error.wait_for()
@@ -185,8 +191,8 @@ def test_what_is_no_picture_is_told_in_the_servers_words(blind, visit):
     assert error.is_hidden()
 
 
-def test_a_picture_over_the_limit_is_not_even_sent(blind, visit):
-    page = visit(blind)
+def test_a_picture_over_the_limit_is_not_even_sent(thin, visit):
+    page = visit(thin)
     page.wait_for_selector("#model-accuracy:not(:empty)")
     sent = []
     page.on("request", lambda request: sent.append(request.url))
@@ -195,9 +201,9 @@ def test_a_picture_over_the_limit_is_not_even_sent(blind, visit):
     assert not [url for url in sent if url.endswith("embed?encoding=base64")]
 
 
-def test_names_are_never_taken_for_html(blind, visit):
+def test_names_are_never_taken_for_html(thin, visit):
     name = '<img src=x onerror="alert(1)">.png'
-    page = visit(blind)
+    page = visit(thin)
     give_both(page, made(1, name), made(2, "'\"><script>alert(2)</script>.png"))
     assert name in slot(page, "A").locator(".name").inner_text()
     page.click("#link-many")
@@ -245,8 +251,8 @@ def test_many_are_compared_each_with_each(seeing, direct, visit):
     assert page.evaluate("liveUrls.size") == 0
 
 
-def test_a_picture_of_many_that_fails_ends_nothing(blind, visit):
-    page = visit(blind, "/#many", wrong=[415])
+def test_a_picture_of_many_that_fails_ends_nothing(thin, visit):
+    page = visit(thin, "/#many", wrong=[415])
     give_many(page, [made(1), as_file(b"no picture", "letter.png"), made(2)])
     assert page.inner_text("#pile-state") == "2 faces in 3 pictures."
     broken = page.locator("#pile li", has_text="letter.png").locator(".error")
@@ -254,8 +260,8 @@ def test_a_picture_of_many_that_fails_ends_nothing(blind, visit):
     assert page.locator("#matrix tbody td").count() == 4
 
 
-def test_arrow_keys_go_through_the_matrix(blind, visit):
-    page = visit(blind, "/#many")
+def test_arrow_keys_go_through_the_matrix(thin, visit):
+    page = visit(thin, "/#many")
     give_many(page, [made(seed) for seed in range(1, 5)])
     page.locator("#matrix td[tabindex='0']").focus()
 
@@ -287,8 +293,8 @@ def test_arrow_keys_go_through_the_matrix(blind, visit):
 # ---- how pictures come in --------------------------------------------------------------------
 
 
-def test_pictures_are_dropped_and_pasted(blind, visit):
-    page = visit(blind)
+def test_pictures_are_dropped_and_pasted(thin, visit):
+    page = visit(thin)
     hand_over(page, "drop", '.slot[aria-label="Picture B"]', [made(1, "dropped.png")])
     slot(page, "B").get_by_text("dropped.png").wait_for()
     hand_over(page, "paste", "body", [made(2, "pasted.png")])
@@ -303,8 +309,8 @@ def test_pictures_are_dropped_and_pasted(blind, visit):
     page.get_by_text("3 faces in 3 pictures.").wait_for()
 
 
-def test_the_camera_is_used_where_the_browser_allows_it(blind, visit):
-    page = visit(blind)
+def test_the_camera_is_used_where_the_browser_allows_it(start, visit):
+    page = visit(start())
     slot(page, "A").locator(".camera").click()
     page.click("#camera-take")
     slot(page, "A").locator(".used").wait_for()
@@ -315,8 +321,8 @@ def test_the_camera_is_used_where_the_browser_allows_it(blind, visit):
     assert slot(page, "B").locator(".choose").is_visible()
 
 
-def test_the_camera_is_not_offered_where_the_browser_forbids_it(blind, visit):
-    page = visit(blind, host="box.test")
+def test_the_camera_is_not_offered_where_the_browser_forbids_it(thin, visit):
+    page = visit(thin, host="box.test")
     page.wait_for_selector("#model-accuracy:not(:empty)")
     assert page.evaluate("isSecureContext") is False
     assert page.locator(".camera:visible, #pile-camera:visible").count() == 0
@@ -324,8 +330,8 @@ def test_the_camera_is_not_offered_where_the_browser_forbids_it(blind, visit):
     give_both(page, made(1), made(2))
 
 
-def test_it_is_used_by_keyboard_alone(blind, visit):
-    page = visit(blind)
+def test_it_is_used_by_keyboard_alone(thin, visit):
+    page = visit(thin)
     page.wait_for_selector("#model-accuracy:not(:empty)")
 
     def tab_to(selector, most=12):

@@ -101,8 +101,8 @@ def test_many_refused_at_once_ask_for_one_key(guarded, visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_wrong(blind, visit, scheme):
-    page = visit(blind, color_scheme=scheme, wrong=[415])
+def test_axe_finds_nothing_wrong(thin, visit, scheme):
+    page = visit(thin, color_scheme=scheme, wrong=[415])
     page.wait_for_selector("#model-accuracy:not(:empty)")
     assert audit(page) == []
     give_both(page, made(1), made(2))
@@ -125,8 +125,8 @@ def test_axe_finds_nothing_wrong_with_many_faces_or_a_dialog(seeing, guarded, vi
     assert audit(page) == []
 
 
-def test_light_and_dark_follow_the_system(blind, visit):
-    page = visit(blind)
+def test_light_and_dark_follow_the_system(thin, visit):
+    page = visit(thin)
     colour = "getComputedStyle(document.body)['background-color']"
     page.emulate_media(color_scheme="light")
     light = page.evaluate(colour)
@@ -139,8 +139,8 @@ def test_light_and_dark_follow_the_system(blind, visit):
 
 
 @pytest.mark.parametrize("width", [320, 360, 400, 768])
-def test_nothing_is_wider_than_the_screen(blind, visit, width):
-    page = visit(blind, viewport={"width": width, "height": 740}, wrong=[415])
+def test_nothing_is_wider_than_the_screen(thin, visit, width):
+    page = visit(thin, viewport={"width": width, "height": 740}, wrong=[415])
     long_name = "a_name_without_any_place_to_break_it_" * 4 + ".jpg"
     give_both(page, made(1, long_name), made(2))
     assert overflow(page) <= 0
@@ -155,9 +155,9 @@ def test_nothing_is_wider_than_the_screen(blind, visit, width):
 @pytest.mark.parametrize(
     ("kind", "turns"), [("JPEG", range(1, 9)), ("WEBP", (2, 5, 6)), ("PNG", (3, 8))]
 )
-def test_pictures_stand_upright_whatever_the_browser_knows(blind, visit, kind, turns):
+def test_pictures_stand_upright_whatever_the_browser_knows(thin, visit, kind, turns):
     """Of WebP Chromium does not heed the orientation: the page turns by what the server said."""
-    page = visit(blind)
+    page = visit(thin)
     corners = [(200, 0, 0), (0, 160, 0), (0, 0, 200), (220, 220, 0)]
     upright = Image.new("RGB", (120, 80))
     for i, colour in enumerate(corners):
@@ -186,8 +186,8 @@ def test_pictures_stand_upright_whatever_the_browser_knows(blind, visit, kind, t
 # ---- what goes wrong, and what is let go -----------------------------------------------------
 
 
-def test_no_address_of_a_picture_outlives_it(blind, visit):
-    page = visit(blind)
+def test_no_address_of_a_picture_outlives_it(thin, visit):
+    page = visit(thin)
     for seed in range(3):
         give_both(page, made(seed), made(seed + 1))
         assert page.evaluate("liveUrls.size") == 4  # two pictures, two crops
@@ -196,8 +196,8 @@ def test_no_address_of_a_picture_outlives_it(blind, visit):
         assert page.evaluate("liveUrls.size") == 0
 
 
-def test_a_new_picture_ends_what_was_asked_of_the_old(blind, visit):
-    page = visit(blind)
+def test_a_new_picture_ends_what_was_asked_of_the_old(thin, visit):
+    page = visit(thin)
     held, failed = [], []
     page.on("requestfailed", lambda request: failed.append(request.failure))
     page.route("**/embed?*", lambda route: held.extend([route]), times=1)
@@ -213,8 +213,8 @@ BUSY = {"title": "Busy", "detail": "come again", "code": "overloaded", "retry_af
 CHANGED = {"title": "Other model", "detail": "made by another model", "code": "model_mismatch"}
 
 
-def test_a_busy_daemon_is_asked_again(blind, visit):
-    page = visit(blind, wrong=[503])
+def test_a_busy_daemon_is_asked_again(thin, visit):
+    page = visit(thin, wrong=[503])
     page.route("**/embed?*", lambda route: route.fulfill(status=503, json=BUSY), times=2)
     give_both(page, made(1), made(2))
     page.route("**/embed?*", lambda route: route.fulfill(status=503, json=BUSY))
@@ -222,8 +222,8 @@ def test_a_busy_daemon_is_asked_again(blind, visit):
     slot(page, "A").locator(".error").get_by_text("overloaded").wait_for()
 
 
-def test_a_model_exchanged_meanwhile_is_asked_for_both_pictures_again(blind, visit):
-    page = visit(blind, wrong=[409])
+def test_a_model_exchanged_meanwhile_is_asked_for_both_pictures_again(thin, visit):
+    page = visit(thin, wrong=[409])
     asked = []
     page.on("request", lambda request: asked.append(request.url.split("/")[-1].split("?")[0]))
     page.route("**/distance", lambda route: route.fulfill(status=409, json=CHANGED), times=1)
@@ -245,8 +245,8 @@ def test_a_daemon_that_is_gone_is_said_to_be_gone(visit, tmp_path):
     assert daemon.stop() == 0
 
 
-def test_no_text_can_become_html(blind, visit):
-    page = visit(blind, wrong=["'TrustedHTML'"])
+def test_no_text_can_become_html(thin, visit):
+    page = visit(thin, wrong=["'TrustedHTML'"])
     for attempt in ("document.body.innerHTML = '<b>x</b>'", "document.write('<b>x</b>')"):
         refused = page.evaluate(
             f"(() => {{ try {{ {attempt} }} catch (e) {{ return e.name }} }})()"
