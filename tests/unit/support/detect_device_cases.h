@@ -23,9 +23,8 @@ static inline struct fn_model_draft *draft_for_device(bool published) {
     return draft;
 }
 
-/* The device of the test, or skip: also of what the caller would have to free, as the process ends.
- */
-static inline void open_nets(const struct fn_model_draft *draft, struct fn_nets *ret_nets,
+/* The device of the test; without it the test is skipped, and the caller's draft freed. */
+static inline void open_nets(struct fn_model_draft *draft, struct fn_nets *ret_nets,
                              struct fn_net_device **ret_device) {
     const struct fn_detector_place place = {.device = TEST_DEVICE};
     struct fn_error err = {0};
@@ -34,6 +33,7 @@ static inline void open_nets(const struct fn_model_draft *draft, struct fn_nets 
                                           ret_device, &err);
     if (status == FN_NO_DEVICE) {
         fn_nets_done(ret_nets);
+        fn_model_draft_free(draft);
         skip();
     }
     assert_ok(status, err);
