@@ -154,7 +154,7 @@ def seeing(tmp_path_factory):
     model = place / "model.safetensors"
     tool = [BUILD / "facenet-model", "untrained", "--width", "2", "--embedding-size", "128"]
     subprocess.run([*tool, "--detector", WEIGHTS, "-o", model], check=True)
-    config = {"max_batch": 8, "deadline_ms": 60000, "max_pictures": 10}
+    config = {"max_batch": 8, "deadline_ms": 600000, "max_pictures": 10}
     daemon = Daemon(model, place, config=config)
     yield daemon
     assert daemon.stop() == 0, daemon.log

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from tests.http.conftest import assert_problem, encode, needs_faces
+from tests.http.conftest import BUILD, assert_problem, encode, needs_faces
 
 pytestmark = needs_faces
 
@@ -321,15 +321,16 @@ def test_heic_is_refused_with_advice(eyes):
 def test_crowds_and_single_faces_at_once_get_the_bits_of_one_alone(seeing, one, six):
     wall = encode(crowd(one, 4, 3), quality=95)
     pictures = [one, six, wall]
-    with httpx.Client(base_url=seeing.url, timeout=120) as client:
+    requests = 6 if "san-thread" in str(BUILD) else 18  # a hundred faces take minutes there
+    with httpx.Client(base_url=seeing.url, timeout=600) as client:
         alone = [faces(client, p, "/embed", encoding="base64")["faces"] for p in pictures]
 
         def post(i):
             return faces(client, pictures[i % 3], "/embed", encoding="base64")["faces"]
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            together = list(pool.map(post, range(18)))
-    assert together == [alone[i % 3] for i in range(18)]
+            together = list(pool.map(post, range(requests)))
+    assert together == [alone[i % 3] for i in range(requests)]
     assert len(alone[2]) >= 12
 
 
