@@ -114,15 +114,20 @@ def index(folders, data, crop, validation_share=0.05, without=(), each_alone=Fal
     return facts
 
 
-def read_crop(path, crop):
-    """A picture as uint8 [3][160][160]; BadPictures names what cannot be read."""
+def read_upright(path):
+    """A picture as a PIL image in RGB, turned as its EXIF says, or BadPictures."""
     try:
         with Image.open(path) as file:
             if file.width * file.height > MAX_PIXELS:
                 raise BadPictures(f"{path}: {file.width} x {file.height} pixels")
-            picture = ImageOps.exif_transpose(file).convert("RGB")
+            return ImageOps.exif_transpose(file).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadPictures(f"{path}: {error}") from error
+
+
+def read_crop(path, crop):
+    """A picture as uint8 [3][160][160]; BadPictures names what cannot be read."""
+    picture = read_upright(path)
     box = (0, 0, picture.width, picture.height)
     if crop == "centre":
         if picture.size != (250, 250):

@@ -43,7 +43,7 @@ def test_embed_answers_with_the_emulators_name_and_the_same_bits(model, tmp_path
         assert answer.json()["backend"] == "opencl:fpga:Intel(R) FPGA Emulation Device"
         assert answer.json()["faces"][0]["embedding"] == embed(client, jpeg)
     finally:
-        assert daemon.stop() == 0, daemon.log
+        daemon.end()
 
 
 def test_a_program_file_that_is_missing_stops_the_start_with_one_line(model, tmp_path):

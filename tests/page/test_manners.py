@@ -47,7 +47,7 @@ def guarded(tmp_path_factory):
     daemon = serve(THIN, place, keys_file=str(place / "keys"))
     daemon.key, daemon.full = keys
     yield daemon
-    assert daemon.stop() == 0, daemon.log
+    daemon.end()
 
 
 def enter_key(page, key):

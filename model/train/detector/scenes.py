@@ -9,10 +9,10 @@ import functools
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch.nn import functional as F
 
-from model.train.pictures import MAX_PIXELS, SUFFIXES, BadPictures, walk
+from model.train.pictures import SUFFIXES, BadPictures, read_upright, walk
 
 MOST_SIDE = 640  # pixels that a picture is shrunk to
 KEPT_OPEN = 2048  # pictures
@@ -31,13 +31,7 @@ class Pictures:
 
 
 def _read(path):
-    try:
-        with Image.open(path) as file:
-            if file.width * file.height > MAX_PIXELS:
-                raise BadPictures(f"{path}: {file.width} x {file.height} pixels")
-            picture = ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadPictures(f"{path}: {error}") from error
+    picture = read_upright(path)
     picture.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.BOX)
     return picture
 
