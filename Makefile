@@ -158,7 +158,8 @@ run: ## set up, build, make the model, serve on LISTEN=127.0.0.1:8080
 VENV   := build/venv
 # In one process more than there are cores, since many tests wait; a file's tests stay together.
 TEST_JOBS ?= $(shell expr $$(nproc) + 1)
-PYTEST := $(VENV)/bin/python -m pytest -q -n $(TEST_JOBS) --dist loadfile --ignore=tests/train
+PYTEST := scripts/pytest.sh $(TEST_JOBS) $(VENV)/bin/python -m pytest -q -o cache_dir=$(BUILD)/pytest \
+    --ignore=tests/train
 # Tests marked `full` take minutes, those marked `soak` hours; PROOF also says how often to repeat.
 PROOF  ?= check
 MARKED := $(if $(filter check,$(PROOF)),not full and not soak,$(if $(filter full,$(PROOF)),not soak))
