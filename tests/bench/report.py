@@ -73,7 +73,7 @@ def describe_http(answer, rows, name):
         f" the same ones: {answer['rate']:.0f} requests/s on 16 connections,"
         f" {answer['rate'] / best:.2f} of the bare engine's best. In an open loop at"
         f" {answer['open_rate']:.0f} requests/s: p50 {answer['p50']:.1f} ms,"
-        f" p99 {answer['p99']:.1f} ms."
+        f" p99 {answer['p99']:.1f} ms, {100 * answer['refused']:.1f} % refused for want of time."
     )
 
 
