@@ -50,7 +50,7 @@ struct fn_http_lane {
     bool quiesced;
     int n_connections;
     struct fn_http_connection *connections;
-    int64_t next_tick_ns;
+    int64_t next_tick_ns, kept_ns; /* when time is to be kept, and was */
     atomic_int_fast64_t turned_ns; /* start of the latest turn, for whoever watches */
     struct fn_mailbox finished;
     struct fn_http_limits limits; /* the lane's own copy */

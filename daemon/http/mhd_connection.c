@@ -19,6 +19,8 @@
 #include "daemon/log.h"
 
 #define LATE_GRACE_NS (20 * FN_NS_PER_MS) /* past a deadline, for whoever works to say so */
+/* A lane that has not kept time for so long stood still. */
+#define MISSED_NS (100 * FN_NS_PER_MS)
 
 void fn_connection_enter(struct fn_http_connection *c, enum fn_phase phase) {
     c->phase = phase;
@@ -153,11 +155,30 @@ static void cut(struct fn_http_connection *c) {
     (void)shutdown(c->fd, SHUT_RDWR); /* MHD sees the end of the stream and closes */
 }
 
+/* A process that got no processor, or was stopped, has read nothing: what its clients have sent
+ * meanwhile waits in the sockets, and they were not slow. */
+static void forgive(struct fn_http_lane *lane, int64_t now) {
+    int64_t missed_ns = now - lane->kept_ns;
+    lane->kept_ns = now;
+    if (missed_ns <= MISSED_NS) return;
+    for (struct fn_http_connection *c = lane->connections; c; c = c->next) {
+        c->phase_started_ns += missed_ns;
+        if (c->phase_started_ns > now) c->phase_started_ns = now;
+    }
+}
+
+/* A request that has come and is not read yet: its connection is not idle. */
+static bool has_input(const struct fn_http_connection *c) {
+    char byte;
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void fn_connection_keep_time(struct fn_http_lane *lane, int64_t now) {
     bool stopping = atomic_load(&lane->http->stopping);
     struct fn_error late, stopped;
     (void)fn_fail(&late, FN_DEADLINE_EXCEEDED, "no answer was ready within the deadline");
     (void)fn_fail(&stopped, FN_DRAINING, "the server stopped before the answer was ready");
+    forgive(lane, now);
     for (struct fn_http_connection *c = lane->connections; c; c = c->next) {
         if (c->phase == FN_PHASE_WORK && stopping)
             abandon(c, &stopped);
@@ -165,7 +186,8 @@ void fn_connection_keep_time(struct fn_http_lane *lane, int64_t now) {
             abandon(c, NULL);
         else if (c->phase == FN_PHASE_WORK && now > c->request->deadline_ns + LATE_GRACE_NS)
             abandon(c, &late);
-        else if (now - c->phase_started_ns > patience_ns(c))
+        else if (now - c->phase_started_ns > patience_ns(c) &&
+                 (c->cut || c->phase != FN_PHASE_IDLE || !has_input(c)))
             cut(c);
     }
 }

@@ -3,6 +3,7 @@
 
 import json
 import re
+import signal
 import time
 
 import httpx
@@ -299,6 +300,27 @@ def test_slow_clients_are_cut_off(start, jpeg):
                 time.sleep(0.02)
         assert time.monotonic() - began < 2, "a body byte by byte kept the connection"
     assert httpx.get(daemon.url + "/healthz").status_code == 200
+
+
+def test_a_daemon_that_stood_still_blames_no_client(start, jpeg):
+    """What came meanwhile waits in the sockets: it is read before anybody is found slow."""
+    slow = {"header_timeout_ms": 3000, "body_timeout_ms": 3000, "idle_timeout_ms": 3000}
+    daemon = start(config={**slow, "deadline_ms": 60000})
+    length = b"Content-Length: %d" % len(jpeg)
+    request = post(b"/embed", jpeg, length, b"Connection: close")
+    fresh, used, half = (daemon.connect() for _ in range(3))
+    used.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert status_of(used.recv(65536)) == 200
+    half.sendall(request[:-50])
+    daemon.process.send_signal(signal.SIGSTOP)
+    fresh.sendall(request)
+    used.sendall(request)
+    half.sendall(request[-50:])
+    time.sleep(3.5)
+    daemon.process.send_signal(signal.SIGCONT)
+    for sock in (fresh, used, half):
+        assert status_of(receive(sock, 60)) == 200
+        sock.close()
 
 
 def test_idle_connections_leave_room_for_others(start):
