@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests a second and waiting times of `POST /embed`, for `make bench`.
 
-First as many as 16 connections get answered, each asking again at once; then an open loop
-(tests/load/loadgen.c), whose requests start whatever became of those before. With a detector in the
-model, the same again with faces looked for, in turns, and how busy the daemon kept its cores.
+First as many as 16 connections get answered, each asking again at once; then an open loop, whose
+requests start whatever became of those before. Both by tests/load/loadgen.c, as a client in Python
+would take a third of a core from the daemon. With a detector in the model, the same again with
+faces looked for, in turns, and how busy the daemon kept its cores.
 """
 
-import concurrent.futures
 import http.client
 import json
 import os
@@ -83,37 +83,15 @@ def is_answered(status):
     return status == "200"
 
 
-def run_threads(count, work):
-    with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        for done in [pool.submit(work, number) for number in range(count)]:
-            done.result()
-
-
-def closed_loop(port, body, seconds, path=CROP):
-    """Requests a second that CONNECTIONS get answered."""
-    answered = [0] * CONNECTIONS
-    end = time.perf_counter() + seconds
-
-    def work(number):
-        client = Client(port, body, path)
-        while time.perf_counter() < end:
-            answered[number] += client.ask()
-
-    start = time.perf_counter()
-    run_threads(CONNECTIONS, work)
-    return sum(answered) / (time.perf_counter() - start)
-
-
-def open_loop(loadgen, port, body, rate, seconds):
-    """Milliseconds of every answer to a Poisson process of `rate` requests a second, and the share
-    of them that were refused for want of time."""
-    head = "POST /embed?align=none HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-    head += f"Content-Length: {len(body)}\r\n\r\n"
+def run_loadgen(loadgen, port, body, mode, seconds, path=CROP):
+    """Milliseconds of every answer, and the share of requests that were refused for want of time.
+    mode: requests a second, or "x" and how many are under way at any time."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
     with tempfile.NamedTemporaryFile() as request:
         request.write(head.encode() + body)
         request.flush()
         output = subprocess.run(
-            [loadgen, str(port), str(rate), str(seconds), "1", request.name],
+            [loadgen, str(port), str(mode), str(seconds), "1", request.name],
             check=True,
             capture_output=True,
             text=True,
@@ -123,14 +101,21 @@ def open_loop(loadgen, port, body, rate, seconds):
     return times, 1 - len(times) / len(rows)
 
 
-def measure_search(server, cores, picture, seconds):
+def closed_loop(loadgen, port, body, seconds, path=CROP):
+    """Requests a second that CONNECTIONS get answered."""
+    start = time.perf_counter()
+    times, _ = run_loadgen(loadgen, port, body, f"x{CONNECTIONS}", seconds, path)
+    return len(times) / (time.perf_counter() - start)
+
+
+def measure_search(server, loadgen, cores, picture, seconds):
     """Requests a second with and without looking for the face, in turns, and for each the share of
     the cores that the daemon kept busy; the load generator runs on the same ones."""
     found = {CROP: [], PHOTO: []}
     for _ in range(ROUNDS):
         for path, rounds in found.items():
             wall, cpu = time.perf_counter(), server.cpu_seconds()
-            rate = closed_loop(server.port, picture, seconds / ROUNDS, path)
+            rate = closed_loop(loadgen, server.port, picture, seconds / ROUNDS, path)
             wall, cpu = time.perf_counter() - wall, server.cpu_seconds() - cpu
             rounds.append((rate, cpu / wall / cores))
     return {
@@ -144,10 +129,12 @@ def measure(command, loadgen, cores, picture, seconds):
     """Rates and percentiles of a daemon that is started for this."""
     server = Server(command, cores)
     try:
-        closed_loop(server.port, picture, 0.5)  # to warm up
-        rate = closed_loop(server.port, picture, seconds)
-        times, refused = open_loop(loadgen, server.port, picture, OPEN_SHARE * rate, seconds)
-        search = measure_search(server, cores, picture, 2 * seconds) if server.looks() else None
+        closed_loop(loadgen, server.port, picture, 0.5)  # to warm up
+        rate = closed_loop(loadgen, server.port, picture, seconds)
+        times, refused = run_loadgen(loadgen, server.port, picture, OPEN_SHARE * rate, seconds)
+        search = (
+            measure_search(server, loadgen, cores, picture, 2 * seconds) if server.looks() else None
+        )
     finally:
         server.stop()
     cuts = statistics.quantiles(times, n=100)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * loadgen.c -- an open-loop load generator for one HTTP request.
+ * loadgen.c -- a load generator for one HTTP request.
  *
- * Requests are sent at the times of a Poisson process, whatever became of those before, and latency
- * counts from the planned time: a server that stalls cannot slow its own examiner down. One thread,
- * one epoll, connections kept alive and opened as needed. In C because the examiner shares two
- * cores with the server.
+ * As an open loop, requests are sent at the times of a Poisson process, whatever became of those
+ * before, and latency counts from the planned time: a server that stalls cannot slow its own
+ * examiner down. As a closed one, so many requests are under way at any time. One thread, one
+ * epoll, connections kept alive and opened as needed. In C, and asleep whenever there is nothing to
+ * do, because the examiner shares two cores with the server.
  *
- * Usage: loadgen PORT RATE SECONDS SEED REQUEST_FILE
+ * Usage: loadgen PORT RATE|xREQUESTS SECONDS SEED REQUEST_FILE
  * Prints a line a request: planned and latency in us, what became of it, a digest of what follows
  * "embedding": in the answer, and whether it was sent again. What became of it is the HTTP status;
  * or LOST, when the whole request was sent and no whole answer came; or UNSENT, when the connection
@@ -32,6 +33,7 @@
 #define MAX_CONNECTIONS 8000
 #define MAX_ANSWER      65536
 #define PATIENCE_US     60000000
+#define TICK_US         10000 /* at least so often is looked whether patience is at an end */
 
 /* In place of a status. */
 #define LOST   0
@@ -233,9 +235,11 @@ static void receive(int i) {
 }
 
 /* How many there were. */
-static int serve_events(int timeout_ms) {
+static int serve_events(int64_t timeout_us) {
     struct epoll_event events[256];
-    int n = epoll_wait(watch, events, 256, timeout_ms);
+    const struct timespec timeout = {.tv_sec = timeout_us / 1000000,
+                                     .tv_nsec = timeout_us % 1000000 * 1000};
+    int n = epoll_pwait2(watch, events, 256, &timeout, NULL);
     for (int k = 0; k < n; k++) {
         int i = (int)events[k].data.u32;
         if (connections[i]->fd >= 0 && events[k].events & EPOLLOUT) send_more(i);
@@ -251,28 +255,43 @@ static void expire(void) {
         if (connections[i]->busy && now - connections[i]->moved_us > PATIENCE_US) give_up(i);
 }
 
-int main(int argc, char **argv) {
-    if (argc != 6) {
-        (void)fputs("usage: loadgen PORT RATE SECONDS SEED REQUEST_FILE\n", stderr);
-        return 2;
-    }
-    port = (int)strtol(argv[1], NULL, 10);
-    double rate = strtod(argv[2], NULL), seconds = strtod(argv[3], NULL);
-    unsigned short seed[3] = {0x330e, (unsigned short)strtol(argv[4], NULL, 10), 1};
-    read_request(argv[5]);
-    watch = epoll_create1(EPOLL_CLOEXEC);
-    int64_t began = now_us(), until = began + (int64_t)(seconds * 1e6);
-    double next = (double)began;
-    while (now_us() < until) {
-        while (next <= (double)now_us() && next < (double)until) {
+/* Poisson arrivals, `rate` a second. */
+static void run_open(double rate, int64_t began_us, int64_t until_us, unsigned short seed[3]) {
+    double next = (double)began_us;
+    while (now_us() < until_us) {
+        while (next <= (double)now_us() && next < (double)until_us) {
             start((int64_t)next, false);
             next += -log(1 - erand48(seed)) / rate * 1e6;
         }
         int64_t wait_us = (int64_t)next - now_us();
-        serve_events(wait_us > 1000 ? (int)(wait_us / 1000) : 0);
+        (void)serve_events(wait_us > 0 ? wait_us : 0);
     }
+}
+
+static void run_closed(long requests, int64_t until_us) {
+    while (now_us() < until_us) {
+        for (long missing = requests - n_busy; missing > 0; missing--) start(now_us(), false);
+        if (serve_events(TICK_US) == 0) expire();
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc != 6) {
+        (void)fputs("usage: loadgen PORT RATE|xREQUESTS SECONDS SEED REQUEST_FILE\n", stderr);
+        return 2;
+    }
+    port = (int)strtol(argv[1], NULL, 10);
+    double seconds = strtod(argv[3], NULL);
+    unsigned short seed[3] = {0x330e, (unsigned short)strtol(argv[4], NULL, 10), 1};
+    read_request(argv[5]);
+    watch = epoll_create1(EPOLL_CLOEXEC);
+    int64_t began = now_us(), until = began + (int64_t)(seconds * 1e6);
+    if (argv[2][0] == 'x')
+        run_closed(strtol(argv[2] + 1, NULL, 10), until);
+    else
+        run_open(strtod(argv[2], NULL), began, until, seed);
     /* What this program has not had the time to read is not late. */
     while (n_busy > 0)
-        if (serve_events(10) == 0) expire();
+        if (serve_events(TICK_US) == 0) expire();
     return 0;
 }
