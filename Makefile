@@ -372,6 +372,10 @@ $(BUILD)/bench_detector: $(call objs,tests/bench/bench_detector.c) $(BUILD)/libe
 $(BUILD)/bench_peak: $(call objs,tests/bench/bench_peak.c)
 	$(Q)$(CC) $(CFLAGS) $(FN_LDFLAGS) $^ -o $@
 
+# What holds the peers to AVX2; preloaded into them.
+$(BUILD)/hold_cpu.so: tests/bench/hold_cpu.c
+	$(Q)$(CC) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(WARNINGS) -fPIC -shared $< -o $@
+
 VENV_BENCH := build/venv-bench
 $(VENV_BENCH)/.made: tests/bench/requirements.txt
 	$(Q)python3 -m venv --clear $(VENV_BENCH)
@@ -379,7 +383,7 @@ $(VENV_BENCH)/.made: tests/bench/requirements.txt
 	$(Q)touch $@
 
 .PHONY: bench
-bench: $(BUILD)/bench_engine $(BUILD)/bench_peak $(BUILD)/loadgen $(BUILD)/bench_detector $(BUILD)/facenetd $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measure beside ONNX Runtime and OpenVINO, write docs/performance.md
+bench: $(BUILD)/bench_engine $(BUILD)/bench_peak $(BUILD)/hold_cpu.so $(BUILD)/loadgen $(BUILD)/bench_detector $(BUILD)/facenetd $(BUILD)/facenet-model $(VENV_BENCH)/.made ## measure beside ONNX Runtime and OpenVINO, write docs/performance.md
 	$(Q)scripts/bench.sh $(VENV_BENCH)/bin/python
 
 $(BUILD)/loadgen: $(call objs,tests/load/loadgen.c)

@@ -8,8 +8,9 @@ Usage: bench.py --model FILE [--thin FILE] [--onnx FILE --pictures DIR] [--round
 Every contestant is a process of its own, pinned to the cores of its row, that waits for orders;
 they run in turns, a few pictures each, so that whatever else the machine does hits all alike. A
 figure is the median over all turns. The peers' int8 networks are made here by their own tools
-(peers.py), calibrated on DIR. Without --onnx our engine runs alone. --kernels takes a lesser kernel
-family than the best and holds OpenVINO to the same instructions.
+(peers.py), calibrated on DIR. Without --onnx our engine runs alone. On a CPU that has more than
+AVX2, our AVX2 kernels and the int8 peers race again, all held to AVX2 (hold.py). --kernels takes a
+lesser kernel family than the best.
 """
 
 import argparse
@@ -22,8 +23,10 @@ import sys
 import tempfile
 import time
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
+import hold
 import http_load
 import peers
 import report
@@ -32,8 +35,7 @@ import start_up
 BATCHES = (1, 8)
 PICTURES_A_TURN = 16  # whatever the batch size
 HTTP_SECONDS = 4
-# Kernel family that stands for a CPU -> what OpenVINO may use beside it.
-ISA = {"x86-avx2": "AVX2", "x86-avxvnni": "AVX2_VNNI"}
+AFTER_AVX2 = {"avx512f", "avx_vnni", "amx_int8"}
 
 
 class Contestant:
@@ -126,30 +128,60 @@ def make_commands(arguments, scratch):
     return commands
 
 
-def start(name, command, cores, arguments):
+def make_held_commands(arguments, commands):
+    """The contestants of a race with AVX2 alone, or none where the CPU has no more."""
+    if not AFTER_AVX2 & cpu_flags() or not arguments.onnx or arguments.kernels:
+        return {}
+    for name in ("onnxruntime", "openvino"):
+        hold.copy_package(Path(find_spec(name).origin).parent, arguments.held)
+    held = {"ours": [*engine_command(arguments, arguments.model, "x86-avx2"), "--serve"]}
+    return held | {name: commands[name] for name in report.INT8}
+
+
+def start(name, command, cores, arguments, held=False):
+    """held: to AVX2."""
     if not name.startswith(("ort", "openvino")):
-        return Contestant(name, command + (["--cpu-time"] if cores == 1 else []), cores)
-    extra = {"ONEDNN_MAX_CPU_ISA": ISA[arguments.kernels]} if arguments.kernels in ISA else None
-    return Contestant(name, [*command, str(cores)], cores, extra)
+        command = command + (["--cpu-time"] if cores == 1 else [])
+        return Contestant(name, command, cores, hold.POCL if held else None)
+    extra = {"LD_PRELOAD": os.path.abspath(arguments.hold), "PYTHONPATH": arguments.held}
+    return Contestant(name, [*command, str(cores)], cores, extra if held else None)
+
+
+def run_race(commands, cores, arguments, held=False):
+    """Rows by batch size: images a second by name; and resident MiB by name."""
+    contestants = [start(name, line, cores, arguments, held) for name, line in commands.items()]
+    race(contestants, arguments.rounds)
+    memory = {c.name: round(c.memory(), 1) for c in contestants}
+    for contestant in contestants:
+        contestant.close()
+    rows = [
+        {"cores": cores, "batch": batch} | {c.name: round(c.rate(batch), 2) for c in contestants}
+        for batch in BATCHES
+    ]
+    return rows, memory
+
+
+def measure_peak(arguments, family, cores):
+    return float(pinned([arguments.peak, family, str(cores)], cores))
 
 
 def measure(arguments, scratch):
     commands = make_commands(arguments, scratch)
-    rows = []
+    held_commands = make_held_commands(arguments, commands)
+    rows, held = [], []
     for cores in range(1, min(2, len(os.sched_getaffinity(0))) + 1):
-        contestants = [start(name, command, cores, arguments) for name, command in commands.items()]
-        race(contestants, arguments.rounds)
-        memory = {c.name: round(c.memory(), 1) for c in contestants}
-        for contestant in contestants:
-            contestant.close()
+        raced, memory = run_race(commands, cores, arguments)
         profile = [*engine_command(arguments, arguments.model), "--json", "--seconds", "1"]
         facts = json.loads(pinned(profile, cores))
-        peak = float(pinned([arguments.peak, facts["family"], str(cores)], cores))
-        for batch, kinds in zip(BATCHES, facts["rows"], strict=True):
-            row = {"cores": cores, "batch": batch, "share": kinds["share"], "peak": peak}
-            row |= {c.name: round(c.rate(batch), 2) for c in contestants}
-            rows.append(row)
+        peak = measure_peak(arguments, facts["family"], cores)
+        for row, kinds in zip(raced, facts["rows"], strict=True):
+            rows.append(row | {"share": kinds["share"], "peak": peak})
+        if held_commands:
+            peak = measure_peak(arguments, "x86-avx2", cores)
+            raced, _ = run_race(held_commands, cores, arguments, held=True)
+            held += [row | {"peak": peak} for row in raced]
     facts["memory"] = memory
+    facts["held"] = held
     facts["load"] = [len(os.sched_getaffinity(0)), os.getloadavg()[0]]
     if arguments.thin:
         thin = [*engine_command(arguments, arguments.thin), "--json", "--seconds", "0.1"]
@@ -178,10 +210,13 @@ def cpu_model():
     return match.group(1) if match else "unknown"
 
 
+def cpu_flags():
+    return set(Path("/proc/cpuinfo").read_text().split())
+
+
 def cpu_features():
-    words = set(Path("/proc/cpuinfo").read_text().split())
     known = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
-    return ", ".join(f for f in known if f in words)
+    return ", ".join(f for f in known if f in cpu_flags())
 
 
 def versions(arguments):
@@ -198,6 +233,10 @@ def main():
     parser.add_argument("--daemon", default="build/facenetd")
     parser.add_argument("--loadgen", default="build/loadgen")
     parser.add_argument("--cache", default="build/bench/programs", help="folder of built programs")
+    parser.add_argument("--hold", default="build/hold_cpu.so", help="what hold_cpu.c becomes")
+    parser.add_argument(
+        "--held", default="build/bench/held", help="folder of packages held to AVX2"
+    )
     parser.add_argument("--model", required=True, help="model file")
     parser.add_argument("--thin", help="a thin model file, for a row of its own")
     parser.add_argument("--kernels", help="kernel family in place of the best")
