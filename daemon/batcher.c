@@ -30,11 +30,11 @@ struct fn_batcher {
     int64_t check_ns;  /* when to look after the device */
     float *embeddings; /* [max_batch][embedding_size] */
     struct batch {
-        struct fn_batch_item *items[FN_MAX_BATCH];
-        const uint8_t *crops[FN_MAX_BATCH]; /* theirs */
-        int n;
-    } batches[FN_MAX_SLOTS]; /* a ring */
-    int first, n_flying;     /* the oldest batch in flight, and how many there are */
+        struct fn_device_batch to_device; /* first: what review_batch() is given */
+        struct fn_batcher *batcher;
+        struct fn_batch_item *items[FN_MAX_BATCH]; /* [to_device.n] */
+    } batches[FN_MAX_SLOTS];                       /* a ring */
+    int first, n_flying; /* the oldest batch in flight, and how many there are */
 };
 
 static bool is_expired(const struct fn_batch_item *item, int64_t now) {
@@ -63,19 +63,33 @@ static int find_limit(const struct fn_batcher *b) {
 static bool has_its_share(const struct fn_batcher *b, const struct batch *batch,
                           const struct fn_batch_item *item) {
     int share = b->limit / 2, count = 0;
-    for (int i = 0; i < batch->n; i++) count += batch->items[i]->owner == item->owner;
+    for (int i = 0; i < batch->to_device.n; i++) count += batch->items[i]->owner == item->owner;
     return count >= (share ? share : 1);
 }
 
-/* Move crops from the queue into the batch, expired ones into the list *ret_expired: first by
- * shares, then (`whole`) whatever is left. */
-static void fill_batch(struct fn_batcher *b, struct batch *batch, int64_t now, bool whole,
-                       struct fn_batch_item **ret_expired) {
+/* With the lock: when the device would come to another batch. */
+static int64_t find_turn(const struct fn_batcher *b, int64_t now) {
+    if (b->n_flying == 0 || !b->options.cost_ms) return now;
+    double ms = 0;
+    for (int i = 0; i < b->n_flying; i++) {
+        const struct batch *batch = &b->batches[(b->first + i) % FN_MAX_SLOTS];
+        ms += b->options.cost_ms(b->options.context, batch->to_device.n);
+    }
+    int64_t turn = b->computing_ns + (int64_t)(ms * (double)FN_NS_PER_MS);
+    return turn > now ? turn : now;
+}
+
+/* Move crops from the queue into the batch, whose turn comes at `turn`, expired ones into the list
+ * *ret_expired: first by shares, then (`whole`) whatever is left. What may not live until that turn
+ * stays. */
+static void fill_batch(struct fn_batcher *b, struct batch *batch, int64_t now, int64_t turn,
+                       bool whole, struct fn_batch_item **ret_expired) {
     struct fn_batch_item **at = &b->head;
-    while (*at && batch->n < b->limit) {
+    struct fn_device_batch *to_device = &batch->to_device;
+    while (*at && to_device->n < b->limit) {
         struct fn_batch_item *item = *at;
         bool expired = is_expired(item, now);
-        if (!expired && !whole && has_its_share(b, batch, item)) {
+        if (!expired && (turn > item->deadline_ns || (!whole && has_its_share(b, batch, item)))) {
             at = &item->next;
             continue;
         }
@@ -87,10 +101,44 @@ static void fill_batch(struct fn_batcher *b, struct batch *batch, int64_t now, b
             item->next = *ret_expired;
             *ret_expired = item;
         } else {
-            batch->crops[batch->n] = item->crop;
-            batch->items[batch->n++] = item;
+            to_device->crops[to_device->n] = item->crop;
+            batch->items[to_device->n++] = item;
         }
     }
+}
+
+static void finish_expired(struct fn_batcher *b, struct fn_batch_item *expired) {
+    struct fn_batch_item *next;
+    int64_t now = fn_now_ns();
+    for (; expired; expired = next) {
+        next = expired->next;
+        finish(b, expired, FN_DEADLINE_EXCEEDED, now, now, 0);
+    }
+}
+
+/* A device is about to get the batch, perhaps after another has failed. */
+static void review_batch(struct fn_device_batch *to_device) {
+    struct batch *batch = (struct batch *)(void *)to_device;
+    struct fn_batcher *b = batch->batcher;
+    struct fn_batch_item *expired = NULL;
+    int64_t now = fn_now_ns();
+    int kept = 0, n = to_device->n;
+    for (int i = 0; i < n; i++) {
+        struct fn_batch_item *item = batch->items[i];
+        if (is_expired(item, now)) {
+            item->next = expired;
+            expired = item;
+        } else {
+            to_device->crops[kept] = item->crop;
+            batch->items[kept++] = item;
+        }
+    }
+    if (!expired) return;
+    to_device->n = kept;
+    pthread_mutex_lock(&b->lock);
+    b->stats.computing -= n - kept;
+    pthread_mutex_unlock(&b->lock);
+    finish_expired(b, expired);
 }
 
 /* With the lock and nothing in flight: wait for crops, and a while for more. */
@@ -119,22 +167,25 @@ static struct batch *take_batch(struct fn_batcher *b, struct fn_batch_item **ret
                                 bool *ret_end) {
     if (b->n_flying == FN_MAX_SLOTS) return NULL;
     struct batch *batch = &b->batches[(b->first + b->n_flying) % FN_MAX_SLOTS];
-    batch->n = 0;
+    batch->to_device.n = 0;
+    batch->to_device.review = review_batch;
+    batch->batcher = b;
     pthread_mutex_lock(&b->lock);
     if (b->n_flying == 0) wait_for_crops(b);
     if (b->head && (b->n_flying == 0 || wants_another(b))) {
         int64_t now = fn_now_ns();
         b->limit = find_limit(b);
-        fill_batch(b, batch, now, false, ret_expired);
-        fill_batch(b, batch, now, true, ret_expired);
+        int64_t turn = find_turn(b, now);
+        fill_batch(b, batch, now, turn, false, ret_expired);
+        fill_batch(b, batch, now, turn, true, ret_expired);
         b->waiting_ns = now;
-        if (batch->n > 0 && b->n_flying == 0) b->computing_ns = now;
-        b->stats.computing += batch->n;
+        if (batch->to_device.n > 0 && b->n_flying == 0) b->computing_ns = now;
+        b->stats.computing += batch->to_device.n;
     } else {
         *ret_end = b->stopping && !b->head && b->n_flying == 0;
     }
     pthread_mutex_unlock(&b->lock);
-    if (batch->n == 0) return NULL;
+    if (batch->to_device.n == 0) return NULL;
     b->n_flying++;
     return batch;
 }
@@ -159,22 +210,23 @@ static void collect(struct fn_batcher *b) {
     fn_status status =
         b->options.collect(b->options.context, b->embeddings, &backend, &began, &err);
     int64_t ended = fn_now_ns();
-    if (status != FN_OK)
-        fn_log(FN_LOG_ERROR, "event=batch_failed pictures=%d code=%s detail=\"%s\"", batch->n,
+    int n = batch->to_device.n; /* some may have been taken out */
+    if (status != FN_OK && n > 0)
+        fn_log(FN_LOG_ERROR, "event=batch_failed pictures=%d code=%s detail=\"%s\"", n,
                fn_status_code(status), err.text);
-    note_batch(b, batch->n, ended - began);
+    if (n > 0) note_batch(b, n, ended - began);
     b->first = (b->first + 1) % FN_MAX_SLOTS;
     b->n_flying--;
     pthread_mutex_lock(&b->lock);
     b->computing_ns = b->n_flying ? ended : INT64_MAX;
-    b->stats.computing -= batch->n;
+    b->stats.computing -= n;
     pthread_mutex_unlock(&b->lock);
-    for (int i = 0; i < batch->n; i++) {
+    for (int i = 0; i < n; i++) {
         const float *embedding = b->embeddings + (size_t)i * length;
         fn_status own = status == FN_NOT_UNIT && !is_missing(embedding, length) ? FN_OK : status;
         if (own == FN_OK) memcpy(batch->items[i]->embedding, embedding, length * sizeof *embedding);
         batch->items[i]->backend = backend;
-        finish(b, batch->items[i], own, began, ended, batch->n);
+        finish(b, batch->items[i], own, began, ended, n);
     }
 }
 
@@ -191,14 +243,10 @@ static void look_after(struct fn_batcher *b) {
 static void *submit_batches(void *arg) {
     struct fn_batcher *b = arg;
     for (bool end = false; !end;) {
-        struct fn_batch_item *next, *expired = NULL;
+        struct fn_batch_item *expired = NULL;
         struct batch *batch = take_batch(b, &expired, &end);
-        if (batch) b->options.submit(b->options.context, batch->crops, batch->n);
-        int64_t now = fn_now_ns();
-        for (; expired; expired = next) {
-            next = expired->next;
-            finish(b, expired, FN_DEADLINE_EXCEEDED, now, now, 0);
-        }
+        if (batch) b->options.submit(b->options.context, &batch->to_device);
+        finish_expired(b, expired);
         if (batch) continue; /* there may be another one for the device */
         if (b->n_flying > 0) collect(b);
         if (!end && b->n_flying == 0 && fn_now_ns() >= b->check_ns) look_after(b);

@@ -6,8 +6,10 @@
  * device is free; what arrives while it computes forms the next batch. A device that takes a second
  * batch while it computes one gets it as soon as a full one waits: a smaller one would only give up
  * its company. While several owners wait, none gets more than half of a batch. A picture whose
- * deadline has passed or whose client has gone is dropped before it is given to the device. A batch
- * never shares its fate: when one picture has no embedding the others get theirs. */
+ * deadline has passed or whose client has gone is dropped before it is given to the device, also to
+ * one that takes over from another; and none that may be late before its turn comes is queued there
+ * behind a batch, where it could not be taken back. A batch never shares its fate: when one picture
+ * has no embedding the others get theirs. */
 #ifndef FN_BATCHER_H
 #define FN_BATCHER_H
 
@@ -15,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/devices.h"
 #include "daemon/metrics.h"
 #include "engine/status.h"
 
@@ -46,12 +49,14 @@ struct fn_batcher_options {
      * oldest such batch's embeddings, [n][embedding_size], when its turn came and what computed it
      * (static for as long as the batcher); how many batches may be begun before one is collected,
      * 1...FN_MAX_SLOTS, under the lock (NULL: 1). */
-    void (*submit)(void *context, const uint8_t *const *crops, int n);
+    void (*submit)(void *context, struct fn_device_batch *batch);
     fn_status (*collect)(void *context, float *ret_embeddings, const char **ret_backend,
                          int64_t *ret_began_ns, struct fn_error *err);
     int (*slots)(void *context);
     /* Crops that may go into a batch now, 1...max_batch; NULL: max_batch. Under the lock. */
     int (*limit)(void *context);
+    /* How long a batch of n takes; NULL: nobody knows. Under the lock. */
+    double (*cost_ms)(void *context, int n);
     /* Look after the device while it has no batch; returns when to do so again. NULL: never. */
     int64_t (*check)(void *context);
     void *context;

@@ -80,33 +80,39 @@ static void note_cost(struct fn_devices *d, struct fn_place *place, int n, int64
     pthread_mutex_unlock(&d->lock);
 }
 
+/* False when the device fails and has been taken out. */
+static bool send_flight(struct fn_devices *d, struct fn_place *place, struct fn_flight *flight) {
+    struct fn_device_batch *batch = flight->batch;
+    struct fn_error err;
+    if (batch->review) batch->review(batch);
+    if (batch->n == 0) return true;
+    flight->since_ns = fn_now_ns();
+    if (fn_runner_submit(place->runner, batch->crops, batch->n, patience_ns(d, place, batch->n),
+                         &err) == FN_OK) {
+        flight->place = place;
+        return true;
+    }
+    take_out(d, place, &err);
+    return false;
+}
+
 /* Send flights that are nowhere to the device that works, oldest first. A device has as many as it
  * takes, and none while another has some: what comes back takes over between batches. */
 static void send_flights(struct fn_devices *d) {
-    struct fn_error err;
     for (int i = 0; i < d->n_flights;) {
         struct fn_flight *flight = &d->flights[i];
         struct fn_place *place = flight->place ? flight->place : choose(d);
         if (!place) return;
-        if (!flight->place) {
-            if (i > 0 && (d->flights[0].place != place || i >= fn_runner_slots(place->runner)))
-                return;
-            flight->since_ns = fn_now_ns();
-            if (fn_runner_submit(place->runner, flight->crops, flight->n,
-                                 patience_ns(d, place, flight->n), &err) != FN_OK) {
-                take_out(d, place, &err);
-                i = 0;
-                continue;
-            }
-            flight->place = place;
-        }
-        i++;
+        if (!flight->place && i > 0 &&
+            (d->flights[0].place != place || i >= fn_runner_slots(place->runner)))
+            return;
+        i = flight->place || send_flight(d, place, flight) ? i + 1 : 0;
     }
 }
 
-void fn_devices_submit(struct fn_devices *d, const uint8_t *const *crops, int n) {
+void fn_devices_submit(struct fn_devices *d, struct fn_device_batch *batch) {
     assert(d->n_flights < FN_MAX_SLOTS);
-    d->flights[d->n_flights++] = (struct fn_flight){.crops = crops, .n = n};
+    d->flights[d->n_flights++] = (struct fn_flight){.batch = batch};
     send_flights(d);
 }
 
@@ -124,8 +130,9 @@ fn_status fn_devices_collect(struct fn_devices *d, float *ret_embeddings, const 
     int64_t asked = fn_now_ns();
     for (send_flights(d); first->place; send_flights(d)) {
         struct fn_place *place = first->place;
-        fn_status status = fn_runner_collect(place->runner, first->n,
-                                             patience_ns(d, place, first->n), ret_embeddings, err);
+        int n = first->batch->n;
+        fn_status status =
+            fn_runner_collect(place->runner, n, patience_ns(d, place, n), ret_embeddings, err);
         if (status != FN_OK && status != FN_NOT_UNIT) {
             take_out(d, place, err);
             continue;
@@ -134,14 +141,16 @@ fn_status fn_devices_collect(struct fn_devices *d, float *ret_embeddings, const 
         bool behind = d->collected_ns > done.since_ns;
         *ret_began_ns = behind ? d->collected_ns : done.since_ns;
         d->collected_ns = fn_now_ns();
-        note_cost(d, place, done.n, d->collected_ns - *ret_began_ns);
+        note_cost(d, place, n, d->collected_ns - *ret_began_ns);
         fn_devices_set_serving(d, (int)(place - d->places));
         *ret_label = place->names.label;
         return status;
     }
-    (void)take_first(d);
-    fn_devices_set_serving(d, -1);
+    struct fn_flight nowhere = take_first(d);
     *ret_began_ns = asked;
+    if (nowhere.batch->n == 0)
+        return fn_fail(err, FN_DEADLINE_EXCEEDED, "nobody waits for the batch any more");
+    fn_devices_set_serving(d, -1);
     return fn_fail(err, FN_NO_DEVICE, "no device works, the next attempt is under way");
 }
 
@@ -200,6 +209,13 @@ double fn_devices_wait_ms(struct fn_devices *d, int ahead) {
     pthread_mutex_lock(&d->lock);
     const struct fn_place *place = &d->places[d->serving < 0 ? 0 : d->serving];
     double ms = fn_cost_wait_ms(&place->cost, ahead, find_limit(d));
+    pthread_mutex_unlock(&d->lock);
+    return ms;
+}
+
+double fn_devices_cost_ms(struct fn_devices *d, int n) {
+    pthread_mutex_lock(&d->lock);
+    double ms = fn_cost_ms(&d->places[d->serving < 0 ? 0 : d->serving].cost, n);
     pthread_mutex_unlock(&d->lock);
     return ms;
 }

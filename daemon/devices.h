@@ -20,12 +20,22 @@
 
 #include "daemon/config.h"
 #include "daemon/metrics.h"
+#include "engine/engine.h"
 #include "engine/model.h"
 #include "engine/status.h"
 
 /* Of a device that was opened, as fn_engine_describe() said. */
 struct fn_device_names {
     char backend[16], kernel_family[32], platform[128], device[256], driver[128], label[600];
+};
+
+/* Crops on their way through a device. Caller-owned, until they are collected the devices'. */
+struct fn_device_batch {
+    const uint8_t *crops[FN_MAX_BATCH]; /* [n], each [160][160][3], borrowed */
+    int n;
+    /* Called in the submitter's thread whenever a device is about to get the batch, which may be
+     * long after it was submitted: takes out what nobody waits for any more. NULL: nothing. */
+    void (*review)(struct fn_device_batch *batch);
 };
 
 struct fn_devices; /* opaque */
@@ -35,14 +45,13 @@ FN_MUST fn_status fn_devices_open(const struct fn_config *config, const struct f
                                   struct fn_metrics *metrics, struct fn_devices **ret_devices,
                                   struct fn_error *err);
 
-/* Have n crops embedded by whichever device works. They and the list are borrowed until the batch
- * is collected: a device that fails gives it to the next. At most FN_MAX_SLOTS batches at a time;
- * more than fn_devices_slots() wait here. */
-void fn_devices_submit(struct fn_devices *devices, const uint8_t *const *crops, int n);
+/* Have a batch of at least one crop embedded by whichever device works; one that fails gives it to
+ * the next. At most FN_MAX_SLOTS batches at a time; more than fn_devices_slots() wait here. */
+void fn_devices_submit(struct fn_devices *devices, struct fn_device_batch *batch);
 
 /* Wait for the batch that was submitted first. *ret_label names what computed it (until the devices
- * are closed); *ret_began_ns is when its turn came (clock.h). FN_NO_DEVICE when none does, and
- * FN_NOT_UNIT as fn_engine_run(). */
+ * are closed); *ret_began_ns is when its turn came (clock.h). FN_NO_DEVICE when none does,
+ * FN_DEADLINE_EXCEEDED when nothing was left of it, and FN_NOT_UNIT as fn_engine_run(). */
 FN_MUST fn_status fn_devices_collect(struct fn_devices *devices, float *ret_embeddings,
                                      const char **ret_label, int64_t *ret_began_ns,
                                      struct fn_error *err);
@@ -62,6 +71,8 @@ FN_MUST fn_status fn_devices_current(struct fn_devices *devices,
  * 0 ms when nothing is known. */
 int fn_devices_limit(struct fn_devices *devices);
 double fn_devices_wait_ms(struct fn_devices *devices, int ahead);
+/* How long a batch of n takes. */
+double fn_devices_cost_ms(struct fn_devices *devices, int n);
 
 /* Batches that may be in flight on the device that serves. */
 int fn_devices_slots(struct fn_devices *devices);

@@ -32,10 +32,9 @@ struct fn_place {
 
 /* A batch that was submitted and not collected yet. */
 struct fn_flight {
-    const uint8_t *const *crops; /* [n], borrowed */
-    int n;
-    struct fn_place *place; /* where it is in flight; NULL: nowhere */
-    int64_t since_ns;       /* there */
+    struct fn_device_batch *batch; /* borrowed */
+    struct fn_place *place;        /* where it is in flight; NULL: nowhere */
+    int64_t since_ns;              /* there */
 };
 
 struct fn_devices {

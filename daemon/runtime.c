@@ -13,8 +13,8 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 
-static void submit(void *context, const uint8_t *const *crops, int n) {
-    fn_devices_submit(context, crops, n);
+static void submit(void *context, struct fn_device_batch *batch) {
+    fn_devices_submit(context, batch);
 }
 
 static fn_status collect(void *context, float *ret_embeddings, const char **ret_backend,
@@ -28,6 +28,10 @@ static int count_slots(void *context) {
 
 static int limit_batch(void *context) {
     return fn_devices_limit(context);
+}
+
+static double tell_cost(void *context, int n) {
+    return fn_devices_cost_ms(context, n);
 }
 
 static int64_t check_devices(void *context) {
@@ -82,6 +86,7 @@ static fn_status open_batcher(struct fn_runtime *runtime, const struct fn_config
         .collect = collect,
         .slots = count_slots,
         .limit = limit_batch,
+        .cost_ms = tell_cost,
         .check = check_devices,
         .context = runtime->devices,
         .metrics = metrics,

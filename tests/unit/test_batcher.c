@@ -19,10 +19,9 @@ static struct {
     pthread_cond_t changed;
     int slots, permits, running, most_running, n_batches, n_checks, checked_while_running;
     int64_t check_every_ns;
-    struct {
-        uint8_t first[MAX_ITEMS], last[MAX_ITEMS];
-        int n;
-    } flights[FN_MAX_SLOTS]; /* oldest first, [running] */
+    double cost_ms;                                /* of any batch */
+    bool fails_over;                               /* it gives the next batch on */
+    struct fn_device_batch *flights[FN_MAX_SLOTS]; /* oldest first, [running] */
     int sizes[MAX_ITEMS];
     uint8_t seen[MAX_ITEMS][32];
     fn_status status;
@@ -40,14 +39,10 @@ static struct job {
 static struct fn_batcher *batcher;
 static struct fn_metrics metrics;
 
-static void begin_batch(void *context, const uint8_t *const *crops, int n) {
+static void begin_batch(void *context, struct fn_device_batch *batch) {
     (void)context;
     pthread_mutex_lock(&device.lock);
-    for (int i = 0; i < n; i++) {
-        device.flights[device.running].first[i] = crops[i][0];
-        device.flights[device.running].last[i] = crops[i][FN_CROP_SIZE - 1];
-    }
-    device.flights[device.running++].n = n;
+    device.flights[device.running++] = batch;
     if (device.running > device.most_running) device.most_running = device.running;
     pthread_cond_broadcast(&device.changed);
     pthread_mutex_unlock(&device.lock);
@@ -62,18 +57,23 @@ static fn_status collect(void *context, float *embeddings, const char **backend,
     pthread_mutex_lock(&device.lock);
     while (device.permits == 0) pthread_cond_wait(&device.changed, &device.lock);
     device.permits--;
-    int n = device.flights[0].n, at = device.n_batches++ % MAX_ITEMS;
+    struct fn_device_batch *batch = device.flights[0];
+    pthread_mutex_unlock(&device.lock);
+    if (device.fails_over) batch->review(batch);
+    pthread_mutex_lock(&device.lock);
+    int n = batch->n, at = device.n_batches++ % MAX_ITEMS;
     for (int i = 0; i < n; i++) {
-        uint8_t byte = device.flights[0].first[i];
+        uint8_t byte = batch->crops[i][0];
         device.seen[at][i] = byte;
         *embeddings++ = byte == NO_UNIT ? 0.0F : (float)byte;
-        *embeddings++ = byte == NO_UNIT ? 0.0F : (float)device.flights[0].last[i];
+        *embeddings++ = byte == NO_UNIT ? 0.0F : (float)batch->crops[i][FN_CROP_SIZE - 1];
         if (byte == NO_UNIT) status = fn_fail(err, FN_NOT_UNIT, "picture %d", i);
     }
     device.sizes[at] = n;
     device.running--;
     memmove(device.flights, device.flights + 1, sizeof device.flights[0]);
     if (device.status != FN_OK) status = fn_fail(err, device.status, "as told");
+    if (n == 0) status = fn_fail(err, FN_DEADLINE_EXCEEDED, "nothing is left");
     pthread_mutex_unlock(&device.lock);
     return status;
 }
@@ -81,6 +81,12 @@ static fn_status collect(void *context, float *embeddings, const char **backend,
 static int count_slots(void *context) {
     (void)context;
     return device.slots;
+}
+
+static double tell_cost(void *context, int n) {
+    (void)context;
+    (void)n;
+    return device.cost_ms;
 }
 
 static int64_t check(void *context) {
@@ -107,6 +113,7 @@ static int begin_with(int slots, int64_t check_every_ns) {
                                          .collect = collect,
                                          .slots = slots > 1 ? count_slots : NULL,
                                          .check = check_every_ns ? check : NULL,
+                                         .cost_ms = tell_cost,
                                          .metrics = &metrics,
                                          .embedding_size = 2,
                                          .max_batch = 4,
@@ -358,6 +365,54 @@ static void two_full_batches_fly_together_and_keep_their_order(void **state) {
     assert_int_equal(stats.computing, 0);
 }
 
+/* Behind a batch on the device nothing could be taken back. */
+static void what_may_be_late_before_its_turn_is_not_queued_behind_a_batch(void **state) {
+    (void)state;
+    device.cost_ms = 2e6;
+    int64_t now = fn_now_ns();
+    for (int i = 0; i < 12; i++) jobs[i].item.deadline_ns = now + 9000 * FN_NS_PER_S;
+    for (int i = 4; i < 12; i += 2) jobs[i].item.deadline_ns = now + 1000 * FN_NS_PER_S;
+    assert_int_equal(submit(0, 12), FN_OK);
+    wait_flying(2);
+    atomic_store(&jobs[8].gone, true);
+    permit(10);
+    for (int i = 0; i < 12; i++) wait_done(i);
+    assert_int_equal(device.n_batches, 3);
+    for (int i = 0; i < 4; i++) assert_int_equal(device.seen[1][i], 2 * i + 6);
+    assert_int_equal(device.sizes[2], 3);
+    assert_int_equal(jobs[8].status, FN_DEADLINE_EXCEEDED);
+    for (int i = 0; i < 12; i++)
+        if (i != 8) assert_int_equal(jobs[i].status, FN_OK);
+}
+
+static void what_nobody_waits_for_is_not_given_to_the_next_device(void **state) {
+    (void)state;
+    struct fn_batcher_stats stats;
+    device.fails_over = true;
+    assert_int_equal(submit(0, 3), FN_OK);
+    wait_running();
+    atomic_store(&jobs[0].gone, true);
+    atomic_store(&jobs[2].gone, true);
+    permit(1);
+    for (int i = 0; i < 3; i++) wait_done(i);
+    assert_int_equal(device.sizes[0], 1);
+    assert_int_equal(device.seen[0][0], 2);
+    assert_int_equal(jobs[0].status, FN_DEADLINE_EXCEEDED);
+    assert_int_equal(jobs[1].status, FN_OK);
+    assert_true(jobs[1].embedding[0] == 2);
+    assert_int_equal(jobs[2].status, FN_DEADLINE_EXCEEDED);
+    unsigned long long failed = atomic_load(&metrics.pictures_failed);
+    assert_int_equal(submit(3, 1), FN_OK);
+    wait_running();
+    atomic_store(&jobs[3].gone, true);
+    permit(1);
+    wait_done(3);
+    assert_int_equal(jobs[3].status, FN_DEADLINE_EXCEEDED);
+    assert_int_equal(atomic_load(&metrics.pictures_failed), failed);
+    fn_batcher_get_stats(batcher, &stats);
+    assert_int_equal(stats.computing + stats.queued, 0);
+}
+
 static void what_does_not_fill_a_batch_waits_for_company(void **state) {
     (void)state;
     assert_int_equal(submit(0, 4), FN_OK);
@@ -435,6 +490,8 @@ int main(void) {
         TEST(stopping_computes_what_waits_and_takes_no_more),
         TEST(what_waits_and_what_is_computed_is_ahead),
         TEST_TWO(two_full_batches_fly_together_and_keep_their_order),
+        TEST_TWO(what_may_be_late_before_its_turn_is_not_queued_behind_a_batch),
+        TEST(what_nobody_waits_for_is_not_given_to_the_next_device),
         TEST_TWO(what_does_not_fill_a_batch_waits_for_company),
         TEST_TWO(a_device_that_fails_two_batches_fails_no_third),
         cmocka_unit_test_setup_teardown(the_device_is_looked_after_under_load_and_only_when_idle,

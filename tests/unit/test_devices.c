@@ -19,7 +19,8 @@ static struct fn_config *config;
 static struct fn_metrics metrics;
 static struct fn_devices *devices;
 static uint8_t pictures[2][FN_CROP_SIZE];
-static const uint8_t *const crops[2] = {pictures[0], pictures[1]};
+static struct fn_device_batch batches[FN_MAX_SLOTS]; /* in turns */
+static int n_submitted;
 static float expected[2][TINY_EMBEDDING];
 static struct fn_error err;
 
@@ -88,8 +89,16 @@ static const char *collect(int first, int n) {
     return label;
 }
 
+/* n pictures from `first` on. */
+static struct fn_device_batch *submit(int first, int n) {
+    struct fn_device_batch *batch = &batches[n_submitted++ % FN_MAX_SLOTS];
+    *batch = (struct fn_device_batch){.crops = {pictures[first], pictures[1]}, .n = n};
+    fn_devices_submit(devices, batch);
+    return batch;
+}
+
 static const char *run(void) {
-    fn_devices_submit(devices, crops, 1);
+    (void)submit(0, 1);
     return collect(0, 1);
 }
 
@@ -150,12 +159,12 @@ static void a_device_that_lies_is_taken_out_by_the_known_answer(void **state) {
 
 /* Two batches in flight, of different pictures, when the device fails in some way. */
 static void lose_two(const char *plan, int stalls) {
-    fn_devices_submit(devices, crops, 1);
+    (void)submit(0, 1);
     assert_string_not_equal(collect(0, 1), "reference");
     assert_int_equal(fn_devices_slots(devices), 2);
     fn_shim_plan(plan);
-    fn_devices_submit(devices, crops + 1, 1);
-    fn_devices_submit(devices, crops, 2);
+    (void)submit(1, 1);
+    (void)submit(0, 2);
     assert_string_equal(collect(1, 1), "reference");
     (void)collect(0, 2); /* by the next too, or by the device itself when it is back by now */
     assert_true(metrics.failovers >= 1);
@@ -182,6 +191,31 @@ static void a_device_that_hangs_while_it_takes_the_second_batch_loses_none(void 
     lose_two("clEnqueueWriteBuffer 2 hang", 1);
 }
 
+/* A review from the second device on: it is asked for once the first has the batch. */
+static void lose_first(struct fn_device_batch *batch) {
+    batch->crops[0] = batch->crops[1];
+    batch->n--;
+}
+
+static void only_what_is_still_wanted_is_given_to_the_next(void **state) {
+    (void)state;
+    float found[2][TINY_EMBEDDING];
+    const char *label = NULL;
+    int64_t began;
+    if (!devices) skip();
+    fn_shim_plan("clWaitForEvents 1+ error -36");
+    submit(0, 2)->review = lose_first;
+    assert_string_equal(collect(1, 1), "reference");
+    fn_shim_plan("");
+    wait_until_back();
+    fn_shim_plan("clWaitForEvents 1+ error -36");
+    submit(1, 1)->review = lose_first;
+    assert_int_equal(fn_devices_collect(devices, found[0], &label, &began, &err),
+                     FN_DEADLINE_EXCEEDED);
+    fn_shim_plan("");
+    wait_until_back();
+}
+
 static void a_device_that_comes_back_takes_over_between_batches(void **state) {
     (void)state;
     const struct timespec pause = {.tv_nsec = 5000000};
@@ -190,9 +224,9 @@ static void a_device_that_comes_back_takes_over_between_batches(void **state) {
     assert_string_equal(run(), "reference");
     fn_shim_plan("");
     int64_t until = fn_now_ns() + 60 * FN_NS_PER_S;
-    fn_devices_submit(devices, crops, 1);
+    (void)submit(0, 1);
     for (int i = 1;; i++) { /* one in flight or waiting all the time, as under load */
-        fn_devices_submit(devices, crops + i % 2, 1);
+        (void)submit(i % 2, 1);
         if (strcmp(collect((i - 1) % 2, 1), "reference") != 0) {
             (void)collect(i % 2, 1);
             return;
@@ -238,6 +272,7 @@ int main(void) {
         TEST(both_batches_of_a_device_that_errs_are_computed_by_the_next),
         TEST(both_batches_of_a_device_that_hangs_are_computed_by_the_next),
         TEST(a_device_that_hangs_while_it_takes_the_second_batch_loses_none),
+        TEST(only_what_is_still_wanted_is_given_to_the_next),
         TEST(a_device_that_comes_back_takes_over_between_batches),
         cmocka_unit_test_setup_teardown(a_device_that_fails_at_the_start_is_replaced_and_taken_back,
                                         open_spoilt, close_devices),
