@@ -16,8 +16,10 @@ import os
 import pathlib
 import platform
 import re
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -82,6 +84,12 @@ class Daemon:
     def rss_mib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+    def cpu_seconds(self):
+        """Of all its threads since it started."""
+        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
@@ -286,26 +294,83 @@ def tell_fates(counts, again):
     ]
 
 
+def strange_requests(daemon):
+    """Each with what it must be answered; b"": its client leaves at once."""
+    picture = PICTURE.read_bytes()
+
+    def request(path, body=b"", *lines, method=b"POST"):
+        head = [method + b" " + path + b" HTTP/1.1", b"Host: localhost", b"Connection: close"]
+        head += [b"Content-Length: %d" % len(body), *lines] if method == b"POST" else lines
+        return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+    whole = request(b"/embed", picture)
+    form = b"--b\r\nContent-Disposition: form-data; name=img1\r\n\r\n%b\r\n" % picture
+    form += form.replace(b"img1", b"img2") + b"--b--\r\n"
+    kind = b"Content-Type: multipart/form-data; boundary=b"
+    return [
+        (whole[: len(whole) // 2], b""),
+        (whole, b""),
+        (request(b"/distance", form, kind), b"200 503"),
+        (request(b"/embed", picture[: len(picture) // 2]), b"200 415 422 503"),
+        (request(b"/embed", b"nonsense"), b"415 503"),
+        (request(b"/embed", b'{"img": [[[', b"Content-Type: application/json"), b"400 503"),
+        (request(b"/embed", picture, b"Transfer-Encoding: chunked"), b"400"),
+        (request(b"/nothing", b"x"), b"404"),
+        (request(b"/openapi.json", method=b"GET"), b"200"),
+        (request(b"/metrics", method=b"GET"), b"200"),
+        (request(b"/", method=b"GET"), b"200"),
+        (b"\0\1\2\3\r\n\r\n", b""),
+    ]
+
+
+def ask_strangely(daemon):
+    """How many strange requests were not answered as they must be; then a reload."""
+    wrong = 0
+    for sent, expected in strange_requests(daemon):
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=60) as sock:
+            sock.sendall(sent)
+            if not expected:
+                continue
+            answer = b""
+            try:
+                while chunk := sock.recv(65536):
+                    answer += chunk
+            except OSError:
+                pass
+            status = answer[9:12]
+            if len(status) < 3 or status not in expected.split():
+                print(f"wrong: {sent[:60]} answered {answer[:60]}", file=sys.stderr)
+                wrong += 1
+    daemon.process.send_signal(signal.SIGHUP)
+    return wrong
+
+
 def measure_soak(build, daemon, minutes):
     """Mixed load; memory is judged after the first quarter, when all pools have their size."""
-    time.sleep(3)  # what came before closes its connections
     points, began = [], time.monotonic()
-    counts, again = collections.Counter(), 0
-    descriptors = daemon.descriptors()
+    counts, again, wrong = collections.Counter(), 0, 0
+    strange = len(strange_requests(daemon))
+    descriptors, used = daemon.descriptors(), daemon.cpu_seconds()
     while (passed := time.monotonic() - began) < minutes * 60:
         factor = (0.6, 0.6, 0.6, 3)[len(points) % 4]
         run = Samples(build, daemon, factor, 5, seed=len(points))
         counts += run.counts()
         again += run.again
+        wrong += ask_strangely(daemon)
         points.append((passed / 3600, daemon.rss_mib()))
+    used = (daemon.cpu_seconds() - used) / (time.monotonic() - began)
     settled = points[len(points) // 4 :]
-    goals = [
-        ("requests in the soak", "-", f"{counts.total():,} in {minutes:g} min"),
+    (succeeded,) = daemon.metrics('config_reloads_total{result="succeeded"}')
+    rows = [
+        ("requests", "-", f"{counts.total():,} in {minutes:g} min"),
         *tell_fates(counts, again),
+        ("strange ones between, answered wrongly", "0", f"{wrong} of {strange * len(points):,}"),
+        ("reloads by SIGHUP, succeeded", f"{len(points)}", f"{succeeded:.0f}"),
         ("resident memory, slope", "-", f"{slope(settled):+.2f} MiB/h at {points[-1][1]:.0f} MiB"),
         ("descriptors, begin and end", "equal", f"{descriptors}, {settle(daemon, descriptors)}"),
+        ("cores that the daemon kept busy", "-", f"{used:.2f}"),
     ]
-    return goals, counts[LOST]
+    return rows, counts[LOST] + wrong
 
 
 # ---- the page --------------------------------------------------------------------------------
@@ -322,22 +387,26 @@ def machine():
     return f"{os.cpu_count()} cores of {cpu}; load average by others {load:.1f}{before}"
 
 
-def write_page(parts, path):
-    goals = "\n".join(f"| {what} | {goal} | {got} |" for what, goal, got in parts["goals"])
+SOAK, REST = "## Soak", "## What else holds this"
+
+
+def table(rows):
+    lines = ["| | goal | measured |", "|---|---|---|"]
+    return "\n".join(lines + [f"| {what} | {goal} | {got} |" for what, goal, got in rows])
+
+
+def tell_load(parts):
     rows = "\n".join(parts["overload"])
     crowds = "\n".join(parts["crowds"])
-    same = "was the same" if parts["same"] else "**DIFFERED**"
-    page = f"""# Reliability
+    return f"""# Reliability
 
 Written by `make reliability` on {parts["machine"]}.
 The server and the load generator share these cores. The device is a stand-in of known cost
 ({BATCH_US / 1000:g} ms a batch and {PICTURE_US / 1000:g} ms a picture, at most {MAX_BATCH}
-together: {CAPACITY:.0f} pictures a second) around the real one; every embedding in all runs was
-compared and {same}. Latency counts from the planned time of sending.
+together: {CAPACITY:.0f} pictures a second) around the real one. Latency counts from the planned
+time of sending.
 
-| | goal | measured |
-|---|---|---|
-{goals}
+{table(parts["goals"])}
 
 ## Overload
 
@@ -355,14 +424,43 @@ Half the capacity asked for, while somebody else is connected.
 |---|---|---|---|---|---|
 {crowds}
 
-## What else holds this
+"""
 
+
+def tell_soak(parts):
+    return f"""{SOAK}
+
+The longest so far; on {parts["machine"]}. Three times 5 s at 0.6 of the capacity, then 5 s at 3
+times it, and so on; after each, broken and unusual requests, clients that leave in the middle,
+and a reload. What the daemon or the generator does not get the processor for in time is
+refused, or cut off half sent; what was sent whole is answered one way or the other.
+
+{table(parts["soak"])}
+
+"""
+
+
+def minutes_of(soak):
+    found = re.search(r"\| requests \|.* in ([\d.]+) min", soak)
+    return float(found[1]) if found else 0
+
+
+def write_page(parts, path):
+    """What was not measured now, or for longer before, stays."""
+    before = path.read_text() if path.exists() else ""
+    load, _, soak = before.partition(REST)[0].partition(SOAK)
+    soak = SOAK + soak if soak else ""
+    if "overload" in parts:
+        load = tell_load(parts)
+    if "soak" in parts and minutes_of(tell_soak(parts)) >= minutes_of(soak):
+        soak = tell_soak(parts)
+    rest = """
 `make check`: 20 restarts under load without a failed request, HAProxy with two instances, every
 OpenCL function failing, an allocation failing at every place of start and request, all without a
 wrong embedding or a crash. `make check-full`: 200 restarts, every single OpenCL call, the Debian
 package under systemd. `make soak`: 1,000 restarts, an hour of load.
 """
-    path.write_text(page)
+    path.write_text(load + soak + REST + "\n" + rest)
 
 
 def measure_flight(build, directory, seconds):
@@ -383,42 +481,53 @@ def measure_flight(build, directory, seconds):
     )
 
 
+def finish(daemon):
+    """Rows of how a daemon stands and ends."""
+    received, ended, flying = daemon.metrics(
+        "requests_received_total", "requests_outcomes_total", "requests_in_flight"
+    )
+    equal = f"{received:,.0f} = {ended:,.0f} + {flying:.0f}"
+    status = daemon.stop()
+    rows = [
+        ("received = ended + in flight", "equal", equal),
+        ("embeddings other than the first", "0", f"{max(0, len(DIGESTS) - 1)}"),
+        ("exit status after it all", "0", f"{status}"),
+    ]
+    return rows, received == ended + flying and status == 0 and len(DIGESTS) <= 1
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--soak-minutes", type=float, default=3)
+    parser.add_argument("--only", choices=("load", "soak"), help="measure one part")
     parser.add_argument("--output", type=pathlib.Path)
     args = parser.parse_args()
     parts = {"machine": machine(), "seconds": f"{args.seconds:g}"}
-    with tempfile.TemporaryDirectory() as directory:
-        flight = measure_flight(args.build, pathlib.Path(directory), args.seconds)
-    with tempfile.TemporaryDirectory() as directory:
-        daemon = Daemon(args.build, pathlib.Path(directory))
-        parts["overload"], parts["goals"] = measure_overload(args.build, daemon, args.seconds)
-        parts["goals"].append(flight)
-        parts["crowds"] = measure_crowds(args.build, daemon, args.seconds)
-        goals, lost = measure_soak(args.build, daemon, args.soak_minutes)
-        parts["goals"] += goals
-        received, ended, flying = daemon.metrics(
-            "requests_received_total", "requests_outcomes_total", "requests_in_flight"
-        )
-        parts["goals"].append(
-            (
-                "received = ended + in flight",
-                "equal",
-                f"{received:.0f} = {ended:.0f} + {flying:.0f}",
-            )
-        )
-        status = daemon.stop()
-    parts["goals"].append(("exit status after it all", "0", f"{status}"))
-    parts["same"] = len(DIGESTS) == 1
-    for what, goal, got in parts["goals"]:
-        print(f"{what:40} {goal:16} {got}")
-    print("\n".join(parts["overload"] + parts["crowds"]))
+    good = True
+    if args.only != "soak":
+        with tempfile.TemporaryDirectory() as directory:
+            flight = measure_flight(args.build, pathlib.Path(directory), args.seconds)
+        with tempfile.TemporaryDirectory() as directory:
+            daemon = Daemon(args.build, pathlib.Path(directory))
+            parts["overload"], parts["goals"] = measure_overload(args.build, daemon, args.seconds)
+            parts["crowds"] = measure_crowds(args.build, daemon, args.seconds)
+            rows, good = finish(daemon)
+            parts["goals"] += [flight, *rows]
+    if args.only != "load":
+        with tempfile.TemporaryDirectory() as directory:
+            daemon = Daemon(args.build, pathlib.Path(directory))
+            parts["soak"], lost = measure_soak(args.build, daemon, args.soak_minutes)
+            rows, well = finish(daemon)
+            parts["soak"] += rows
+            good = good and well and lost == 0
+    for what, goal, got in parts.get("goals", []) + parts.get("soak", []):
+        print(f"{what:48} {goal:16} {got}")
+    print("\n".join(parts.get("overload", []) + parts.get("crowds", [])))
     if args.output:
         write_page(parts, args.output)
-    return 0 if parts["same"] and status == 0 and lost == 0 else 1
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
