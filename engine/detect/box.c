@@ -21,13 +21,24 @@ static double area(const struct fn_candidate *c) {
     return (c->x2 - c->x1 + 1) * (c->y2 - c->y1 + 1);
 }
 
+/* Not fmin() and fmax(), which cost a call each: of many candidates every two are compared. A NaN,
+ * which hostile weights can make, compares one way everywhere and is no face (is_face()). */
+static double least(double a, double b) {
+    return a < b ? a : b;
+}
+
+static double greatest(double a, double b) {
+    return a > b ? a : b;
+}
+
 static double overlap_of(const struct fn_candidate *a, const struct fn_candidate *b,
                          enum fn_overlap overlap) {
-    double width = fmin(a->x2, b->x2) - fmax(a->x1, b->x1) + 1;
-    double height = fmin(a->y2, b->y2) - fmax(a->y1, b->y1) + 1;
-    if (!(width > 0 && height > 0)) return 0;
+    double width = least(a->x2, b->x2) - greatest(a->x1, b->x1) + 1;
+    if (!(width > 0)) return 0;
+    double height = least(a->y2, b->y2) - greatest(a->y1, b->y1) + 1;
+    if (!(height > 0)) return 0;
     double both = width * height, area_a = area(a), area_b = area(b);
-    return both / (overlap == FN_OVERLAP_UNION ? area_a + area_b - both : fmin(area_a, area_b));
+    return both / (overlap == FN_OVERLAP_UNION ? area_a + area_b - both : least(area_a, area_b));
 }
 
 size_t fn_candidates_suppress(struct fn_candidate *candidates, size_t n, enum fn_overlap overlap,

@@ -2,13 +2,18 @@
  *
  * scale.c -- along y first, every sample of the rows that count; then along x.
  *
- * The loops along y are compiled twice, for any CPU and for AVX2; sums of integers are the same. */
+ * All is written twice, for any CPU and for AVX2. Sums are of integers and exact, so their order is
+ * free. */
 #include "engine/detect/scale.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/buffer.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 /* Pixels first...last of the source; `last` == `first`: that pixel alone, weight `w_first`. */
 struct fn_scale_tap {
@@ -33,7 +38,7 @@ fn_status fn_scaler_begin(struct fn_scaler *scaler, const struct fn_picture *pic
                           struct fn_error *err) {
     if (!fn_buffer_grow(&scaler->taps_x, &scaler->taps_x_size, (size_t)width) ||
         !fn_buffer_grow(&scaler->taps_y, &scaler->taps_y_size, (size_t)height) ||
-        !fn_buffer_grow(&scaler->sums, &scaler->sums_size, 3 * (size_t)rect.width)) {
+        !fn_buffer_grow(&scaler->sums, &scaler->sums_size, 3 * (size_t)rect.width + 1)) {
         fn_scaler_done(scaler);
         return fn_fail(err, FN_NO_MEMORY, "no memory to stretch %d x %d pixels for the detector",
                        rect.width, rect.height);
@@ -48,6 +53,7 @@ fn_status fn_scaler_begin(struct fn_scaler *scaler, const struct fn_picture *pic
     int64_t divisor = (int64_t)rect.width * rect.height, half = rounded ? divisor / 2 : 0;
     scaler->divisor = (double)divisor;
     scaler->half = (double)half;
+    scaler->sums[3 * (size_t)rect.width] = 0; /* read, not used */
     return FN_OK;
 }
 
@@ -90,10 +96,13 @@ static void weigh_plain(const struct band *band, size_t n, float *sums) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static void weigh_avx2(const struct band *band, size_t n,
-                                                       float *sums) {
+
+#define AVX2 __attribute__((target("avx2")))
+
+AVX2 static void weigh_avx2(const struct band *band, size_t n, float *sums) {
     weigh(band, n, sums);
 }
+
 #endif
 
 /* What of the rows of `tap` lies in the picture, columns from `left` on. */
@@ -149,8 +158,7 @@ static void sum_rows(const struct fn_scaler *scaler, const struct fn_scale_tap *
 
 /* ---- along x -------------------------------------------------------------------------------- */
 
-void fn_scaler_row(struct fn_scaler *scaler, int y, float *ret_row) {
-    sum_rows(scaler, &scaler->taps_y[y]);
+static void shrink_plain(const struct fn_scaler *scaler, float *ret_row) {
     for (int j = 0; j < scaler->width; j++) {
         const struct fn_scale_tap *tap = &scaler->taps_x[j];
         const float *first = scaler->sums + 3 * (size_t)tap->first;
@@ -167,6 +175,52 @@ void fn_scaler_row(struct fn_scaler *scaler, int y, float *ret_row) {
             ret_row[3 * j + c] = (float)((value - 127.5) * 0.0078125);
         }
     }
+}
+
+#if defined(__x86_64__)
+
+AVX2 INLINE __m256d load_pixel(const float *from) {
+    return _mm256_cvtps_pd(_mm_loadu_ps(from));
+}
+
+/* A pixel at a time; what lies in the fourth lane is the next one's. */
+AVX2 static void shrink_avx2(const struct fn_scaler *scaler, float *ret_row) {
+    const __m256d half = _mm256_set1_pd(scaler->half), divisor = _mm256_set1_pd(scaler->divisor);
+    for (int j = 0; j < scaler->width; j++) {
+        const struct fn_scale_tap *tap = &scaler->taps_x[j];
+        const float *first = scaler->sums + 3 * (size_t)tap->first;
+        const float *last = scaler->sums + 3 * (size_t)tap->last;
+        __m256d between = _mm256_setzero_pd();
+        for (const float *p = first + 3; p < last; p += 3)
+            between = _mm256_add_pd(between, load_pixel(p));
+        __m256d edges =
+            _mm256_add_pd(_mm256_mul_pd(load_pixel(first), _mm256_set1_pd((double)tap->w_first)),
+                          _mm256_mul_pd(load_pixel(last), _mm256_set1_pd((double)tap->w_last)));
+        __m256d total =
+            _mm256_add_pd(edges, _mm256_mul_pd(between, _mm256_set1_pd((double)tap->w_between)));
+        __m256d value = _mm256_div_pd(_mm256_add_pd(total, half), divisor);
+        if (scaler->rounded) value = _mm256_cvtepi32_pd(_mm256_cvttpd_epi32(value));
+        value =
+            _mm256_mul_pd(_mm256_sub_pd(value, _mm256_set1_pd(127.5)), _mm256_set1_pd(0.0078125));
+        __m128 pixel = _mm256_cvtpd_ps(value);
+        if (j + 1 < scaler->width)
+            _mm_storeu_ps(ret_row + (ptrdiff_t)3 * j, pixel);
+        else
+            memcpy(ret_row + (ptrdiff_t)3 * j, &pixel, 3 * sizeof *ret_row);
+    }
+}
+
+#endif
+
+void fn_scaler_row(struct fn_scaler *scaler, int y, float *ret_row) {
+    sum_rows(scaler, &scaler->taps_y[y]);
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+        shrink_avx2(scaler, ret_row);
+        return;
+    }
+#endif
+    shrink_plain(scaler, ret_row);
 }
 
 void fn_scaler_done(struct fn_scaler *scaler) {
