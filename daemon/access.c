@@ -6,9 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "daemon/clock.h"
 #include "daemon/http/reply.h"
 #include "daemon/http/request.h"
+#include "engine/clock.h"
 
 /* Length of the host in "host", "host:port" or "[v6]:port". */
 static size_t host_size(const char *authority, size_t size) {

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/clock.h"
 #include "daemon/log.h"
-#include "daemon/thread.h"
+#include "engine/clock.h"
 #include "engine/engine.h"
+#include "engine/thread.h"
 
 struct fn_batcher {
     struct fn_batcher_options options;

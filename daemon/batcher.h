@@ -25,7 +25,7 @@
 struct fn_batch_item {
     const uint8_t *crop;     /* [160][160][3], borrowed */
     float *embedding;        /* [embedding_size], borrowed; written when done with FN_OK */
-    int64_t deadline_ns;     /* of daemon/clock.h */
+    int64_t deadline_ns;     /* of engine/clock.h */
     const atomic_bool *gone; /* borrowed */
     const void *owner;       /* whose it is, for fairness; never dereferenced */
     /* Called once, in the submitter thread: hand over, do not compute. FN_OK, FN_DEADLINE_EXCEEDED

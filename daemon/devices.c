@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/clock.h"
 #include "daemon/devices_private.h"
 #include "daemon/log.h"
+#include "engine/clock.h"
 
 #define CHECK_BUDGET 50.0 /* ms that a test in passing may take */
 #define TIMES_COST   20   /* slower than measured by this: it hangs */
@@ -69,7 +69,7 @@ static void take_out(struct fn_devices *d, struct fn_place *place, const struct 
 }
 
 static int64_t patience_ns(const struct fn_devices *d, const struct fn_place *place, int n) {
-    if (place->is_reference) return FN_RUNNER_FOREVER; /* plain C does not hang, and is the last */
+    if (place->is_reference) return FN_ERRAND_FOREVER; /* plain C does not hang, and is the last */
     int64_t ns = (int64_t)(TIMES_COST * fn_cost_ms(&place->cost, n) * (double)FN_NS_PER_MS);
     return ns > d->timeout_ns ? ns : d->timeout_ns;
 }

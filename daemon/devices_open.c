@@ -5,11 +5,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "daemon/clock.h"
 #include "daemon/devices_private.h"
 #include "daemon/log.h"
-#include "daemon/thread.h"
 #include "engine/cleanup.h"
+#include "engine/clock.h"
+#include "engine/thread.h"
 
 #define OPEN_PATIENCE_NS  (300 * FN_NS_PER_S) /* compilers of kernels take minutes */
 #define CLOSE_PATIENCE_NS (10 * FN_NS_PER_S)
@@ -76,7 +76,7 @@ fn_status fn_place_open(struct fn_devices *d, struct fn_place *place, struct fn_
     if (status == FN_OK) {
         /* Of the reference, which is the definition and slow, one known answer is enough. */
         status = place->is_reference && place != d->places
-                     ? fn_place_test(d, runner, 1, FN_RUNNER_FOREVER, &cost, err)
+                     ? fn_place_test(d, runner, 1, FN_ERRAND_FOREVER, &cost, err)
                      : test_all(d, runner, &cost, err);
         if (status != FN_OK) left = !fn_runner_close(runner, CLOSE_PATIENCE_NS);
     }
@@ -257,7 +257,7 @@ bool fn_devices_close(struct fn_devices *d) {
     for (int i = 0; i < d->n; i++) {
         all = fn_runner_close(d->places[i].runner, CLOSE_PATIENCE_NS) && all;
         all = fn_runner_close(d->places[i].failed, CLOSE_PATIENCE_NS) && all;
-        all = all && (d->places[i].n_stuck == 0 || fn_runner_left_behind() == 0);
+        all = all && (d->places[i].n_stuck == 0 || fn_errands_left_behind() == 0);
         free(d->places[i].name);
     }
     pthread_cond_destroy(&d->changed);

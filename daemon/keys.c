@@ -10,8 +10,8 @@
 #include <strings.h>
 #include <sys/random.h>
 
-#include "daemon/clock.h"
 #include "daemon/http/request.h"
+#include "engine/clock.h"
 #include "engine/file.h"
 #include "engine/sha256.h"
 

@@ -44,7 +44,7 @@ int fn_keys_count(const struct fn_keys *keys);
 
 /* Whether the request ("Authorization: Bearer" or "X-API-Key") may. FN_UNAUTHORIZED without a known
  * key, FN_FORBIDDEN without the scope, FN_RATE_LIMITED with *ret_retry_ms when it comes too often
- * at now_ns (daemon/clock.h). */
+ * at now_ns (engine/clock.h). */
 FN_MUST fn_status fn_keys_check(struct fn_keys *keys, const struct fn_http_request *request,
                                 enum fn_scope scope, int64_t now_ns, long *ret_retry_ms,
                                 struct fn_error *err);

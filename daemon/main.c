@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include "daemon/access.h"
-#include "daemon/clock.h"
 #include "daemon/flags.h"
 #include "daemon/front.h"
 #include "daemon/log.h"
@@ -27,6 +26,7 @@
 #include "daemon/runner.h"
 #include "daemon/service.h"
 #include "daemon/watchdog.h"
+#include "engine/clock.h"
 #include "engine/engine.h"
 #include "engine/version.h"
 
@@ -272,7 +272,7 @@ int main(int argc, char **argv) {
     if (argc == 6 && strcmp(argv[1], FN_BUILDER_FLAG) == 0) return build_kernels(argv + 2);
     if (!fn_flags_read(argc, argv, &flags, &exit_status)) return exit_status;
     fn_status status = run(&flags, &err);
-    if (fn_runner_left_behind()) _exit(status == FN_OK ? 0 : 1);
+    if (fn_errands_left_behind()) _exit(status == FN_OK ? 0 : 1);
     if (status == FN_OK) return 0;
     (void)fprintf(stderr, "facenetd: %s\n", err.text);
     return status == FN_USAGE ? 2 : 1;

@@ -13,8 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
 #include "daemon/log.h"
+#include "engine/clock.h"
 
 /* "/path", or "@name" in the abstract name space; 0 when it is neither. */
 static socklen_t read_address(const char *name, struct sockaddr_un *ret_address) {

@@ -11,7 +11,7 @@
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/service.h"
-#include "daemon/thread.h"
+#include "engine/thread.h"
 
 FN_DEFINE_CLEANUP(struct fn_config *, fn_config_free)
 

@@ -2,10 +2,8 @@
  *
  * runner.h -- an engine in a thread of its own, so that a device that hangs can be left behind.
  *
- * OpenCL waits have no time limit. So every call into an engine is made by the runner's thread on
- * buffers of the runner's, and whoever asked waits for as long as is reasonable. A runner that was
- * not answered is stuck: it takes no more, and when it is closed its thread keeps what it may still
- * write to and frees it when the call returns, if ever. One caller at a time. */
+ * Every call into an engine is an errand (engine/errand.h) on buffers of the runner's. One caller
+ * at a time. */
 #ifndef FN_RUNNER_H
 #define FN_RUNNER_H
 
@@ -14,12 +12,11 @@
 #include <stdint.h>
 
 #include "engine/engine.h"
+#include "engine/errand.h"
 #include "engine/model.h"
 #include "engine/status.h"
 
 struct fn_runner; /* opaque */
-
-#define FN_RUNNER_FOREVER INT64_MAX
 
 /* Open an engine for `model` (borrowed: it must stay for as long as the thread, see
  * fn_runner_close()). `options` and what it points to are copied. give_up (borrowed for as long as
@@ -50,9 +47,5 @@ const struct fn_engine_description *fn_runner_describe(const struct fn_runner *r
  * or closing takes longer than patience_ns: it was left behind, and the model must not be closed.
  * NULL is a no-op, and true. */
 bool fn_runner_close(struct fn_runner *runner, int64_t patience_ns);
-
-/* Threads left behind in this process that have not come back. While there are any, the process
- * has to end by _exit(): what the others' exit handlers tear down is still in use. */
-int fn_runner_left_behind(void);
 
 #endif

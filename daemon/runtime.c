@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
 #include "daemon/log.h"
+#include "engine/clock.h"
 
 static void submit(void *context, struct fn_device_batch *batch) {
     fn_devices_submit(context, batch);
@@ -103,8 +103,10 @@ fn_status fn_runtime_open(const struct fn_config *config, struct fn_metrics *met
     FN_CLEANUP(fn_runtime_close) struct fn_runtime *runtime = calloc(1, sizeof *runtime);
     if (!runtime) return fn_fail(err, FN_NO_MEMORY, "no memory for a model");
     fn_status status = open_model(runtime, config, err);
-    const struct fn_detector_place place = {config->detector, config->kernel_dir,
-                                            config->cache_dir};
+    const struct fn_detector_place place = {.device = config->detector,
+                                            .kernel_dir = config->kernel_dir,
+                                            .cache_dir = config->cache_dir,
+                                            .patience_ms = config->device_stall_ms};
     bool on_cpu = strcmp(config->detector, "cpu") == 0;
     if (status == FN_OK)
         status = fn_finder_new(runtime->model, on_cpu ? NULL : &place, &runtime->finder, err);

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
-#include "daemon/thread.h"
+#include "engine/clock.h"
+#include "engine/thread.h"
 
 struct fn_watchdog {
     int64_t period_ns;

@@ -16,7 +16,7 @@
 /* One thing that must move. */
 struct fn_watchdog_part {
     const char *name;
-    /* When what has stood still for longest began to (daemon/clock.h); INT64_MAX: all moves, or
+    /* When what has stood still for longest began to (engine/clock.h); INT64_MAX: all moves, or
      * there is nothing to do. Called in the watchdog's thread. */
     int64_t (*stalled_since_ns)(void *context);
     void *context;

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "daemon/clock.h"
-#include "daemon/thread.h"
+#include "engine/clock.h"
+#include "engine/thread.h"
 
 struct queue {
     struct fn_task *first, **last;

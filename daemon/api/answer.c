@@ -6,8 +6,8 @@
 #include <math.h>
 
 #include "daemon/api/embedding.h"
-#include "daemon/clock.h"
 #include "daemon/http/reply.h"
+#include "engine/clock.h"
 
 json_t *fn_answer_head(const struct fn_call *call) {
     const struct fn_service *service = call->service;

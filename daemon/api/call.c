@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "daemon/clock.h"
 #include "daemon/http/reply.h"
 #include "daemon/http/request.h"
+#include "engine/clock.h"
 #include "engine/picture/picture.h"
 
 FN_DEFINE_CLEANUP(struct fn_picture *, fn_picture_free)

@@ -9,7 +9,7 @@
 #include "daemon/api/embedding.h"
 #include "daemon/api/json.h"
 #include "daemon/api/routes.h"
-#include "daemon/clock.h"
+#include "engine/clock.h"
 #include "engine/verdict.h"
 
 #define MAX_CELLS 250000

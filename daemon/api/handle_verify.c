@@ -11,8 +11,8 @@
 #include "daemon/api/answer.h"
 #include "daemon/api/embedding.h"
 #include "daemon/api/routes.h"
-#include "daemon/clock.h"
 #include "daemon/http/request.h"
+#include "engine/clock.h"
 #include "engine/verdict.h"
 
 /* Of CompreFace's FaceNet calculator (20180402-114759). */

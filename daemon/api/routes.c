@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/clock.h"
 #include "daemon/http/reply.h"
 #include "daemon/http/request.h"
 #include "daemon/log.h"
+#include "engine/clock.h"
 
 static const struct fn_route routes[] = {
     {"/embed", FN_HTTP_POST, FN_SCOPE_INFER, NULL, fn_handle_embed, NULL},

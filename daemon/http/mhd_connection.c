@@ -12,11 +12,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "daemon/clock.h"
 #include "daemon/http/lane.h"
 #include "daemon/http/reply.h"
 #include "daemon/http/request.h"
 #include "daemon/log.h"
+#include "engine/clock.h"
 
 #define LATE_GRACE_NS (20 * FN_NS_PER_MS) /* past a deadline, for whoever works to say so */
 /* A lane that has not kept time for so long stood still. */

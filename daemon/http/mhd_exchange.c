@@ -7,13 +7,13 @@
 #include <microhttpd.h>
 #include <string.h>
 
-#include "daemon/clock.h"
 #include "daemon/http/guard.h"
 #include "daemon/http/lane.h"
 #include "daemon/http/reply.h"
 #include "daemon/http/request.h"
 #include "daemon/http/tls.h"
 #include "engine/cleanup.h"
+#include "engine/clock.h"
 
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define SMALL_BODY     65536 /* bytes: a refused body up to this is read, to keep the connection */

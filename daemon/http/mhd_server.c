@@ -11,9 +11,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
 #include "daemon/http/lane.h"
-#include "daemon/thread.h"
+#include "engine/clock.h"
+#include "engine/thread.h"
 
 #define TICK_NS (20 * FN_NS_PER_MS)
 

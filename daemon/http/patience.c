@@ -3,7 +3,7 @@
  * patience.c -- see patience.h. */
 #include "daemon/http/patience.h"
 
-#include "daemon/clock.h"
+#include "engine/clock.h"
 
 #define FRESH_GRACE_NS  FN_NS_PER_S /* draining: what a client may take to send its request */
 #define STOP_GRACE_NS   FN_NS_PER_S

@@ -71,11 +71,13 @@ struct fn_detector_place {
     const char *device;     /* part of a platform's or device's name, as in engine.h */
     const char *kernel_dir; /* NULL: the kernels that are built in */
     const char *cache_dir;  /* of built programs; NULL: none */
+    int64_t patience_ms;    /* of a call of the device, which hangs after that; 0: for ever */
 };
 
 /* The same by the kernels of kernels/detect.cl. Faces are the same to the bit: all three networks
  * are held against the CPU's on a known picture first. FN_NO_DEVICE; FN_DEVICE_FAILED, also when
- * the device computes something else. */
+ * the device computes something else, or does not answer. One that hangs later fails every search
+ * from then on, and what it may still use is left to it (engine/errand.h). */
 FN_MUST fn_status fn_detector_open_on(const struct fn_detector_place *place,
                                       const struct fn_mtcnn_weights *weights,
                                       struct fn_detector **ret_detector, struct fn_error *err);

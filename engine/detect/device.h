@@ -5,7 +5,8 @@
  *
  * The device must give the very bits of conv.h: one without denormal numbers is refused here, and
  * detector.c holds every network against the CPU's before it is used. Any number of threads may
- * share a device; it computes for one of them at a time. */
+ * share a device; it computes for one of them at a time, as an errand (engine/errand.h): a device
+ * that hangs fails all of them and holds up none for longer than the place's patience. */
 #ifndef FN_DETECT_DEVICE_H
 #define FN_DETECT_DEVICE_H
 
@@ -37,8 +38,9 @@ FN_MUST fn_status fn_net_device_open(const struct fn_detector_place *place,
                                      struct fn_net_device **ret_device, struct fn_error *err);
 void fn_net_device_close(struct fn_net_device *device); /* NULL is a no-op */
 
-/* Store the built program in cache_dir (NULL: do not); to be called once every kernel has run. */
-void fn_net_device_keep(struct fn_net_device *device, const char *cache_dir);
+/* To be called once every kernel has run: the built program is stored, and calls have no longer the
+ * time of a compiler but the place's patience. */
+void fn_net_device_keep(struct fn_net_device *device);
 
 /* "opencl:" and the device's name; borrowed. */
 const char *fn_net_device_label(const struct fn_net_device *device);

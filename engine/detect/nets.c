@@ -179,7 +179,7 @@ fn_status fn_nets_move(struct fn_nets *nets, const struct fn_detector_place *pla
     free(test.picture.rgb);
     for (int i = 0; i < 2; i++) free(test.candidates[i].items);
     if (status == FN_OK) {
-        fn_net_device_keep(moved.device, place->cache_dir);
+        fn_net_device_keep(moved.device);
         nets->device = moved.device;
     } else {
         fn_net_device_close(moved.device);

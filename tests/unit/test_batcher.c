@@ -6,7 +6,7 @@
 #include <pthread.h>
 
 #include "daemon/batcher.h"
-#include "daemon/clock.h"
+#include "engine/clock.h"
 #include "engine/network.h"
 #include "tests/unit/support/cmocka_all.h"
 

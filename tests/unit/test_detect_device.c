@@ -5,9 +5,11 @@
 #include "tests/unit/support/detect_device_cases.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "engine/cleanup.h"
+#include "engine/errand.h"
 #include "engine/file.h"
 #include "tests/faults/cl_shim.h"
 #include "tests/unit/support/kernel_copy.h"
@@ -266,6 +268,41 @@ static void a_call_that_fails_is_an_error(void **state) {
     fn_model_draft_free(draft);
 }
 
+/* It is left behind with what it may still write to, and frees that when it comes back. */
+static void a_device_that_hangs_fails_every_search(void **state) {
+    (void)state;
+    const struct fn_detector_place place = {.device = TEST_DEVICE, .patience_ms = 100};
+    struct fn_model_draft *draft = draft_for_device(false);
+    struct fn_detector *device = NULL;
+    struct fn_picture picture = noise(40, 40);
+    struct fn_detect_scratch *scratch = NULL;
+    static struct fn_face faces[FN_DETECT_MAX_FACES];
+    struct fn_error err = {0};
+    int n = 0, found = 0;
+    fn_status status = fn_detector_open_on(&place, &draft->detector, &device, &err);
+    if (status == FN_NO_DEVICE) {
+        fn_model_draft_free(draft);
+        free(picture.rgb);
+        skip();
+    }
+    assert_ok(status, err);
+    assert_ok(fn_detect_scratch_new(&scratch, &err), err);
+    fn_shim_plan("clEnqueueNDRangeKernel 1+ hang");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fn_detector_find(device, scratch, &picture, NULL, FN_DETECT_MAX_FACES,
+                                          faces, &n, &found, NULL, &err),
+                         FN_DEVICE_FAILED);
+        assert_non_null(strstr(err.text, i == 0 ? "did not answer" : "has not answered"));
+    }
+    fn_detector_close(device);
+    assert_int_equal(fn_errands_left_behind(), 1);
+    fn_shim_plan("");
+    while (fn_errands_left_behind() > 0) (void)sched_yield();
+    fn_detect_scratch_free(scratch);
+    free(picture.rgb);
+    fn_model_draft_free(draft);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_network_computes_the_cpus_bits),
@@ -277,6 +314,7 @@ int main(void) {
         cmocka_unit_test(a_device_that_computes_other_bits_is_refused),
         cmocka_unit_test(an_unknown_device_is_refused),
         cmocka_unit_test(a_call_that_fails_is_an_error),
+        cmocka_unit_test(a_device_that_hangs_fails_every_search),
     };
     return cmocka_run_group_tests(tests, temporary_make, temporary_remove);
 }

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/clock.h"
 #include "daemon/devices.h"
 #include "daemon/runner.h"
+#include "engine/clock.h"
 #include "engine/network.h"
 #include "tests/faults/cl_shim.h"
 #include "tests/unit/support/cmocka_all.h"
@@ -131,11 +131,11 @@ static void a_device_that_hangs_is_left_behind_and_comes_back(void **state) {
     fn_shim_plan("clEnqueueReadBuffer 1 hang");
     assert_string_equal(run(), "reference");
     assert_int_equal(metrics.stalls, 1);
-    assert_int_equal(fn_runner_left_behind(), 1);
+    assert_int_equal(fn_errands_left_behind(), 1);
     fn_shim_plan("");
     wait_until_back();
     int64_t until = fn_now_ns() + 60 * FN_NS_PER_S;
-    while (fn_runner_left_behind() > 0) {
+    while (fn_errands_left_behind() > 0) {
         assert_true(fn_now_ns() < until);
         (void)nanosleep(&pause, NULL);
     }

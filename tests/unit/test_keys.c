@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/clock.h"
 #include "daemon/keys.h"
+#include "engine/clock.h"
 #include "tests/unit/support/cmocka_all.h"
 
 /* SHA-256 of "alpha" and of "beta", from sha256sum. */

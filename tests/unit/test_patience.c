@@ -3,7 +3,7 @@
  * test_patience.c -- the end of every phase of a connection. */
 #include "daemon/http/patience.h"
 
-#include "daemon/clock.h"
+#include "engine/clock.h"
 #include "tests/unit/support/cmocka_all.h"
 
 static const struct fn_http_limits options = {.header_timeout_ms = 5000,

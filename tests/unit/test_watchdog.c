@@ -14,9 +14,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
 #include "daemon/notify.h"
 #include "daemon/workers.h"
+#include "engine/clock.h"
 #include "tests/unit/support/cmocka_all.h"
 
 static int64_t read_time(void *context) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * clock.h -- the daemon's one clock: monotonic nanoseconds, so that a clock set by hand or by NTP
+ * clock.h -- the one clock: monotonic nanoseconds, so that a clock set by hand or by NTP
  * never expires a request. */
 #ifndef FN_CLOCK_H
 #define FN_CLOCK_H
