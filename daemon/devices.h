@@ -24,6 +24,9 @@
 #include "engine/model.h"
 #include "engine/status.h"
 
+/* Compiles kernels (FN_BUILDER_FLAG in engine/engine.h): this program. */
+#define FN_BUILDER "/proc/self/exe"
+
 /* Of a device that was opened, as fn_engine_describe() said. */
 struct fn_device_names {
     char backend[16], kernel_family[32], platform[128], device[256], driver[128], label[600];

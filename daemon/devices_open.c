@@ -217,7 +217,7 @@ fn_status fn_devices_open(const struct fn_config *config, const struct fn_model 
     d->options = (struct fn_engine_options){.kernel_family = config->kernel_family,
                                             .kernel_dir = config->kernel_dir,
                                             .cache_dir = config->cache_dir,
-                                            .builder = "/proc/self/exe",
+                                            .builder = FN_BUILDER,
                                             .program = config->program,
                                             .max_batch = (int)config->max_batch,
                                             .slots = FN_MAX_SLOTS};

@@ -27,6 +27,7 @@
 #include "daemon/service.h"
 #include "daemon/watchdog.h"
 #include "engine/clock.h"
+#include "engine/detect/detector.h"
 #include "engine/engine.h"
 #include "engine/version.h"
 
@@ -256,11 +257,17 @@ static fn_status run(const struct fn_flags *flags, struct fn_error *err) {
  * arguments are a device, a kernel family, the cache and a folder of kernels or "". */
 static int build_kernels(char **arguments) {
     struct fn_error err;
+    const char *kernel_dir = *arguments[3] ? arguments[3] : NULL;
     const struct fn_engine_options options = {.device = arguments[0],
                                               .kernel_family = arguments[1],
                                               .cache_dir = arguments[2],
-                                              .kernel_dir = *arguments[3] ? arguments[3] : NULL};
-    if (fn_engine_build_kernels(&options, &err) == FN_OK) return 0;
+                                              .kernel_dir = kernel_dir};
+    const struct fn_detector_place place = {
+        .device = arguments[0], .kernel_dir = kernel_dir, .cache_dir = arguments[2]};
+    bool of_detector = strcmp(arguments[1], FN_DETECTOR_FAMILY) == 0;
+    fn_status status = of_detector ? fn_detector_build_kernels(&place, &err)
+                                   : fn_engine_build_kernels(&options, &err);
+    if (status == FN_OK) return 0;
     (void)fprintf(stderr, "facenetd: %s\n", err.text);
     return 1;
 }

@@ -106,6 +106,7 @@ fn_status fn_runtime_open(const struct fn_config *config, struct fn_metrics *met
     const struct fn_detector_place place = {.device = config->detector,
                                             .kernel_dir = config->kernel_dir,
                                             .cache_dir = config->cache_dir,
+                                            .builder = FN_BUILDER,
                                             .patience_ms = config->device_stall_ms};
     bool on_cpu = strcmp(config->detector, "cpu") == 0;
     if (status == FN_OK)

@@ -53,8 +53,8 @@ FN_MUST fn_status fn_engine_open(const struct fn_model *model,
 /* A compiler may abort, and with it the process that it is in. With `builder` and `cache_dir`,
  * kernels that are not in the cache are built by
  * `BUILDER FN_BUILDER_FLAG DEVICE FAMILY CACHE_DIR KERNEL_DIR` (the last "" for those built in),
- * which is to call this function with what it is given; when a signal ends it, the family does not
- * build. */
+ * which is to call this function with what it is given (FN_DETECTOR_FAMILY in detector.h has one of
+ * its own); when a signal ends it, the family does not build. */
 #define FN_BUILDER_FLAG "--build-kernels"
 FN_MUST fn_status fn_engine_build_kernels(const struct fn_engine_options *options,
                                           struct fn_error *err);

@@ -71,8 +71,14 @@ struct fn_detector_place {
     const char *device;     /* part of a platform's or device's name, as in engine.h */
     const char *kernel_dir; /* NULL: the kernels that are built in */
     const char *cache_dir;  /* of built programs; NULL: none */
+    const char *builder;    /* as in engine.h; NULL: kernels are compiled here */
     int64_t patience_ms;    /* of a call of the device, which hangs after that; 0: for ever */
 };
+
+/* What a builder is called with in place of a kernel family, and is then to call. */
+#define FN_DETECTOR_FAMILY "detector"
+FN_MUST fn_status fn_detector_build_kernels(const struct fn_detector_place *place,
+                                            struct fn_error *err);
 
 /* The same by the kernels of kernels/detect.cl. Faces are the same to the bit: all three networks
  * are held against the CPU's on a known picture first. FN_NO_DEVICE; FN_DEVICE_FAILED, also when

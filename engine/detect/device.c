@@ -13,6 +13,7 @@
 #include "engine/cleanup.h"
 #include "engine/clock.h"
 #include "engine/errand.h"
+#include "engine/opencl/builder.h"
 #include "engine/opencl/cl.h"
 #include "engine/opencl/kernel_text.h"
 #include "kernels/detect_params.h"
@@ -40,8 +41,8 @@ enum job { OPEN = 1, RUN, KEEP, CLOSE };
 
 /* The thread's while a job is in work. */
 struct work {
-    struct fn_cl *cl;                           /* owned */
-    char *device_name, *kernel_dir, *cache_dir; /* owned; of the place */
+    struct fn_cl *cl;                                     /* owned */
+    char *device_name, *kernel_dir, *cache_dir, *builder; /* owned; of the place */
     float *numbers; /* [n_vectors][FN_DETECT_LANES], owned, for the device */
     size_t n_vectors;
     int kernels[N_KERNELS], buffers[N_BUFFERS];
@@ -207,14 +208,37 @@ static fn_status make_buffers(struct work *work, struct fn_error *err) {
     return status;
 }
 
-static fn_status build(struct work *work, struct fn_error *err) {
+static fn_status build_program(const struct fn_detector_place *place, struct fn_cl *cl,
+                               struct fn_error *err) {
     FN_CLEANUP_FREE char *source = NULL;
     char flags[80];
+    const struct fn_engine_options options = {.device = place->device,
+                                              .kernel_dir = place->kernel_dir,
+                                              .cache_dir = place->cache_dir,
+                                              .builder = place->builder};
     /* 8 times 16 sums are a quarter of AVX-512's registers, 4 times 16 a half of AVX2's. */
     (void)snprintf(flags, sizeof flags, "-w -DFN_DETECT_TILE=%d",
-                   fn_cl_info(work->cl)->vector_ints >= 16 ? 8 : 4);
-    fn_status status = fn_kernel_text(work->kernel_dir, "detect.cl", &source, err);
-    if (status == FN_OK) status = fn_cl_build(work->cl, source, flags, work->cache_dir, err);
+                   fn_cl_info(cl)->vector_ints >= 16 ? 8 : 4);
+    fn_status status = fn_kernel_text(place->kernel_dir, "detect.cl", &source, err);
+    if (status != FN_OK) return status;
+    return fn_builder_build(&options, FN_DETECTOR_FAMILY, cl, source, flags, err);
+}
+
+fn_status fn_detector_build_kernels(const struct fn_detector_place *place, struct fn_error *err) {
+    struct fn_cl *cl = NULL;
+    fn_status status = fn_cl_open(place->device, false, &cl, err);
+    if (status == FN_OK) status = build_program(place, cl, err);
+    if (status == FN_OK) fn_cl_store_program(cl, place->cache_dir);
+    fn_cl_close(cl);
+    return status;
+}
+
+static fn_status build(struct work *work, struct fn_error *err) {
+    const struct fn_detector_place place = {.device = work->device_name,
+                                            .kernel_dir = work->kernel_dir,
+                                            .cache_dir = work->cache_dir,
+                                            .builder = work->builder};
+    fn_status status = build_program(&place, work->cl, err);
     if (status == FN_OK) status = fn_cl_kernel(work->cl, "convolve", &work->kernels[CONVOLVE], err);
     if (status == FN_OK) status = fn_cl_kernel(work->cl, "pool", &work->kernels[POOL], err);
     return status;
@@ -313,6 +337,7 @@ static void free_work(void *context) {
     free(work->device_name);
     free(work->kernel_dir);
     free(work->cache_dir);
+    free(work->builder);
     free(work->numbers);
     free(work->pieces);
     free(work->out);
@@ -334,7 +359,8 @@ static struct work *make_work(const struct fn_detector_place *place, const struc
     work->out = calloc(most_floats(out_floats), sizeof *work->out);
     if (work->pieces && work->out && copy_string(place->device, &work->device_name) &&
         copy_string(place->kernel_dir, &work->kernel_dir) &&
-        copy_string(place->cache_dir, &work->cache_dir) && plan_layers(work, pnet, rnet, onet))
+        copy_string(place->cache_dir, &work->cache_dir) &&
+        copy_string(place->builder, &work->builder) && plan_layers(work, pnet, rnet, onet))
         return work;
     free_work(work);
     return NULL;

@@ -50,8 +50,9 @@ static bool wait_for(pid_t child, int *ret_status) {
     return false;
 }
 
-fn_status fn_builder_run(const struct fn_engine_options *options, const char *family,
-                         struct fn_error *err) {
+/* FN_OK when it has ended by itself, whatever it says: the cache shows what it did. */
+static fn_status run(const struct fn_engine_options *options, const char *family,
+                     struct fn_error *err) {
     const char *const argv[8] = {
         options->builder, FN_BUILDER_FLAG,    options->device,
         family,           options->cache_dir, options->kernel_dir ? options->kernel_dir : ""};
@@ -64,4 +65,15 @@ fn_status fn_builder_run(const struct fn_engine_options *options, const char *fa
     if (!WIFSIGNALED(status)) return FN_OK;
     return fn_fail(err, FN_DEVICE_FAILED, "the compiler of %s was ended by signal %d (%s)", family,
                    WTERMSIG(status), strsignal(WTERMSIG(status)));
+}
+
+fn_status fn_builder_build(const struct fn_engine_options *options, const char *family,
+                           struct fn_cl *cl, const char *source, const char *flags,
+                           struct fn_error *err) {
+    fn_status status = FN_OK;
+    if (options->cache_dir && options->builder) {
+        if (fn_cl_load_cached(cl, source, flags, options->cache_dir)) return FN_OK;
+        status = run(options, family, err);
+    }
+    return status == FN_OK ? fn_cl_build(cl, source, flags, options->cache_dir, err) : status;
 }

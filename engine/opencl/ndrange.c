@@ -134,10 +134,7 @@ static fn_status build_program(const struct fn_ndrange_form *form, const char *f
                    "-DFN_NARROW_TILE=%d -DFN_SIGNED_TILE=%d",
                    form->flags, form->blocks, form->tile, form->tail_tile, form->narrow_tile,
                    form->signed_tile);
-    bool elsewhere = options->cache_dir && options->builder;
-    if (elsewhere && fn_cl_load_cached(cl, source, flags, options->cache_dir)) return FN_OK;
-    if (elsewhere) status = fn_builder_run(options, family, err);
-    return status == FN_OK ? fn_cl_build(cl, source, flags, options->cache_dir, err) : status;
+    return fn_builder_build(options, family, cl, source, flags, err);
 }
 
 /* Room for the steps of all shares. */

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "engine/cleanup.h"
 #include "engine/errand.h"
@@ -236,6 +237,59 @@ static void an_unknown_device_is_refused(void **state) {
     fn_model_draft_free(draft);
 }
 
+/* ---- who compiles --------------------------------------------------------------------------- */
+
+/* A folder for programs, and a builder that is this script; skipped without the device. */
+static struct fn_detector_place place_with(const char *script, const char *cache) {
+    static char builder[PATH_MAX], dir[PATH_MAX];
+    struct fn_detector_place place = {.device = TEST_DEVICE};
+    struct fn_error err;
+    fn_status status = fn_detector_build_kernels(&place, &err);
+    if (status == FN_NO_DEVICE) skip();
+    assert_ok(status, err);
+    (void)snprintf(builder, sizeof builder, "%s", temporary_path("builder"));
+    (void)snprintf(dir, sizeof dir, "%s", temporary_path(cache));
+    FILE *file = fopen(builder, "w");
+    assert_non_null(file);
+    assert_true(fputs(script, file) >= 0);
+    assert_int_equal(fchmod(fileno(file), 0700), 0);
+    assert_int_equal(fclose(file), 0);
+    place.builder = builder;
+    place.cache_dir = dir;
+    return place;
+}
+
+static void a_compiler_that_aborts_costs_the_device_and_not_the_process(void **state) {
+    (void)state;
+    struct fn_detector_place place =
+        place_with("#!/bin/sh\n[ $3 != detector ] || kill -ABRT $$\n", "abort-cache");
+    struct fn_model_draft *draft = draft_for_device(false);
+    struct fn_detector *detector = NULL;
+    struct fn_error err = {0};
+    assert_int_equal(fn_detector_open_on(&place, &draft->detector, &detector, &err),
+                     FN_DEVICE_FAILED);
+    assert_non_null(strstr(err.text, "compiler of detector was ended by signal 6"));
+    fn_model_draft_free(draft);
+}
+
+/* Nothing is built from source in the process that uses what the builder has stored. */
+static void kernels_may_be_built_by_another_process(void **state) {
+    (void)state;
+    struct fn_detector_place place = place_with("#!/bin/sh\nexit 1\n", "built-cache");
+    struct fn_detector_place child = place;
+    struct fn_model_draft *draft = draft_for_device(false);
+    struct fn_detector *detector = NULL;
+    struct fn_error err = {0};
+    child.builder = NULL;
+    assert_ok(fn_detector_build_kernels(&child, &err), err);
+    fn_shim_plan("clCreateProgramWithSource 1+ error -5");
+    fn_status status = fn_detector_open_on(&place, &draft->detector, &detector, &err);
+    fn_shim_plan("");
+    assert_ok(status, err);
+    fn_detector_close(detector);
+    fn_model_draft_free(draft);
+}
+
 /* Whichever call fails, at opening or later: an error, no leak, and never other faces. */
 static void a_call_that_fails_is_an_error(void **state) {
     (void)state;
@@ -313,6 +367,8 @@ int main(void) {
         cmocka_unit_test(threads_share_a_device),
         cmocka_unit_test(a_device_that_computes_other_bits_is_refused),
         cmocka_unit_test(an_unknown_device_is_refused),
+        cmocka_unit_test(a_compiler_that_aborts_costs_the_device_and_not_the_process),
+        cmocka_unit_test(kernels_may_be_built_by_another_process),
         cmocka_unit_test(a_call_that_fails_is_an_error),
         cmocka_unit_test(a_device_that_hangs_fails_every_search),
     };
