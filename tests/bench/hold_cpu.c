@@ -6,7 +6,6 @@
 #include <cpuid.h>
 #include <signal.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/ucontext.h>
 
 /* Bits of leaf 7, by their number as compilers' names for them differ. EBX: AVX-512 F, DQ, IFMA,
