@@ -18,7 +18,7 @@
 
 #define ROW    ((size_t)3 * SIDE) /* samples of one output row */
 #define PAIRS  (SIDE / 4)         /* steps of two outputs in each half of a register */
-#define N_ROWS 4                  /* rows of sums that are kept: an output needs three */
+#define N_ROWS 4                  /* rows of sums that are kept: three, and two come at a time */
 
 /* One output of an axis: pixels `first` to `first + 2`. */
 struct tap {
@@ -38,7 +38,7 @@ struct plan {
     struct step steps[PAIRS];
     uint32_t d; /* width * height */
     uint32_t reciprocal;
-    int shift; /* n / d = n * reciprocal >> 32 >> shift for n < 2^8 * d: see resize.c */
+    int scale; /* n / d = scale * n * reciprocal >> 48 for n < 2^8 * d: see resize.c */
 };
 
 static void plan_axis(int size, struct tap *ret_taps) {
@@ -84,59 +84,103 @@ static void make_plan(int width, int height, struct plan *ret_plan) {
     int log = 0;
     while (UINT32_C(1) << log < ret_plan->d) log++;
     ret_plan->reciprocal = (uint32_t)((UINT64_C(1) << (31 + log)) / ret_plan->d + 1);
-    ret_plan->shift = log - 1;
+    ret_plan->scale = 1 << (17 - log); /* log is 15 or 16 */
 }
 
 #define AVX2 __attribute__((target("avx2")))
 
-/* Along x: the sums of one source row. source: bytes behind it are read, not used. */
-AVX2 static void sum_row(const struct plan *plan, const uint8_t *source, int16_t *ret_sums) {
+/* One step of one row: of each half's eight sums six, side by side. */
+AVX2 static inline __m256i sum_step(const uint8_t *source, const int offsets[2], __m256i two,
+                                    __m256i third, __m256i two_weights, __m256i third_weights) {
     const __m256i sign = _mm256_set1_epi8((char)-128);
     const __m256i close_up = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
-    for (int i = 0; i < PAIRS; i++, ret_sums += 12) {
+    __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(source + offsets[0]));
+    __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(source + offsets[1]));
+    __m256i pixels = _mm256_xor_si256(_mm256_set_m128i(high, low), sign);
+    __m256i sums =
+        _mm256_add_epi16(_mm256_maddubs_epi16(two_weights, _mm256_shuffle_epi8(pixels, two)),
+                         _mm256_maddubs_epi16(third_weights, _mm256_shuffle_epi8(pixels, third)));
+    return _mm256_permutevar8x32_epi32(sums, close_up);
+}
+
+AVX2 static inline __m256i load(const void *from) {
+    return _mm256_loadu_si256((const __m256i *)from);
+}
+
+/* Along x: the sums of two source rows. Bytes behind them are read, not used. */
+AVX2 static void sum_rows(const struct plan *plan, const uint8_t *source0, const uint8_t *source1,
+                          int16_t *ret_sums0, int16_t *ret_sums1) {
+    for (size_t i = 0; i < PAIRS; i++) {
         const struct step *s = &plan->steps[i];
-        __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(source + s->offsets[0]));
-        __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(source + s->offsets[1]));
-        __m256i pixels = _mm256_xor_si256(_mm256_set_m128i(high, low), sign);
-        __m256i two =
-            _mm256_shuffle_epi8(pixels, _mm256_loadu_si256((const __m256i *)(const void *)s->two));
-        __m256i third = _mm256_shuffle_epi8(
-            pixels, _mm256_loadu_si256((const __m256i *)(const void *)s->third));
-        __m256i sums = _mm256_add_epi16(
-            _mm256_maddubs_epi16(_mm256_loadu_si256((const __m256i *)(const void *)s->two_weights),
-                                 two),
-            _mm256_maddubs_epi16(
-                _mm256_loadu_si256((const __m256i *)(const void *)s->third_weights), third));
-        /* Six of each half's eight, side by side; the next store covers what is behind them. */
-        _mm256_storeu_si256((__m256i *)(void *)ret_sums,
-                            _mm256_permutevar8x32_epi32(sums, close_up));
+        __m256i two = load(s->two), third = load(s->third);
+        __m256i two_weights = load(s->two_weights), third_weights = load(s->third_weights);
+        __m256i first = sum_step(source0, s->offsets, two, third, two_weights, third_weights);
+        __m256i second = sum_step(source1, s->offsets, two, third, two_weights, third_weights);
+        /* The next store covers what is behind the sums. */
+        _mm256_storeu_si256((__m256i *)(void *)(ret_sums0 + 12 * i), first);
+        _mm256_storeu_si256((__m256i *)(void *)(ret_sums1 + 12 * i), second);
     }
 }
 
-/* Rounded quotients of eight numbers. */
-AVX2 static inline __m256i divide(const struct plan *plan, __m256i n) {
-    const __m256i reciprocal = _mm256_set1_epi32((int)plan->reciprocal);
-    __m256i even = _mm256_srli_epi64(_mm256_mul_epu32(n, reciprocal), 32);
-    __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(n, 32), reciprocal);
-    return _mm256_srl_epi32(_mm256_blend_epi32(even, odd, 0xaa), _mm_cvtsi32_si128(plan->shift));
+/* Rounded quotients of 16 numbers: of 8 in each half, the first four in `low`. They come out in the
+ * order 0, 4, 2, 6, 1, 5, 3, 7, which is its own inverse. */
+AVX2 static inline __m256i divide(__m256i reciprocal, __m256i low, __m256i high) {
+    __m256 low_even = _mm256_castsi256_ps(_mm256_mul_epu32(low, reciprocal));
+    __m256 low_odd = _mm256_castsi256_ps(_mm256_mul_epu32(_mm256_srli_epi64(low, 32), reciprocal));
+    __m256 high_even = _mm256_castsi256_ps(_mm256_mul_epu32(high, reciprocal));
+    __m256 high_odd =
+        _mm256_castsi256_ps(_mm256_mul_epu32(_mm256_srli_epi64(high, 32), reciprocal));
+    /* The upper halves of the products, the quotients in their upper halves. */
+    __m256i first = _mm256_castps_si256(_mm256_shuffle_ps(low_even, low_odd, 0xdd));
+    __m256i second = _mm256_castps_si256(_mm256_shuffle_ps(high_even, high_odd, 0xdd));
+    return _mm256_blend_epi16(_mm256_srli_epi32(first, 16), second, 0xaa);
 }
 
-/* Along y: 16 samples of one output row, as 16-bit numbers. */
-AVX2 static inline __m256i blend_rows(const struct plan *plan, const int16_t *const rows[3],
-                                      const uint8_t *weights, size_t at) {
-    const __m256i two = _mm256_set1_epi32(weights[1] << 16 | weights[0]);
-    const __m256i third = _mm256_set1_epi32(weights[2]);
-    /* The 128 that every pixel was less, and half of d to round. */
-    const __m256i add = _mm256_set1_epi32((int)(128 * plan->d + plan->d / 2));
-    __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)(rows[0] + at));
-    __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(rows[1] + at));
-    __m256i c = _mm256_loadu_si256((const __m256i *)(const void *)(rows[2] + at));
-    __m256i low = _mm256_add_epi32(_mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), two),
-                                   _mm256_madd_epi16(_mm256_unpacklo_epi16(c, c), third));
-    __m256i high = _mm256_add_epi32(_mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), two),
-                                    _mm256_madd_epi16(_mm256_unpackhi_epi16(c, c), third));
-    return _mm256_packs_epi32(divide(plan, _mm256_add_epi32(low, add)),
-                              divide(plan, _mm256_add_epi32(high, add)));
+/* How an output row comes of three rows of sums: the same for all its samples. */
+struct blend {
+    __m256i two, third, add, reciprocal;
+};
+
+AVX2 static inline struct blend plan_blend(const struct plan *plan, const uint8_t weights[3]) {
+    return (struct blend){
+        .two = _mm256_set1_epi32(plan->scale * weights[1] << 16 | plan->scale * weights[0]),
+        .third = _mm256_set1_epi32(plan->scale * weights[2]),
+        /* The 128 that every pixel was less, and half of d to round. */
+        .add = _mm256_set1_epi32(plan->scale * (int)(128 * plan->d + plan->d / 2)),
+        .reciprocal = _mm256_set1_epi32((int)plan->reciprocal)};
+}
+
+/* Along y: 16 samples of one output row, as 16-bit numbers in divide()'s order. c: NULL where its
+ * weight is zero. */
+AVX2 static inline __m256i blend_rows(struct blend blend, const int16_t *a, const int16_t *b,
+                                      const int16_t *c) {
+    __m256i first = load(a), second = load(b);
+    __m256i low = _mm256_madd_epi16(_mm256_unpacklo_epi16(first, second), blend.two);
+    __m256i high = _mm256_madd_epi16(_mm256_unpackhi_epi16(first, second), blend.two);
+    low = _mm256_add_epi32(low, blend.add);
+    high = _mm256_add_epi32(high, blend.add);
+    if (c) {
+        __m256i last = load(c);
+        __m256i last_low = _mm256_unpacklo_epi16(last, last);
+        __m256i last_high = _mm256_unpackhi_epi16(last, last);
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(last_low, blend.third));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(last_high, blend.third));
+    }
+    return divide(blend.reciprocal, low, high);
+}
+
+/* One row of the crop. three: whether the third row of sums counts. */
+AVX2 static inline void finish_row(struct blend blend, const int16_t *a, const int16_t *b,
+                                   const int16_t *c, bool three, uint8_t *ret_row) {
+    const __m256i in_order = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 4, 2, 6, 1, 5, 3, 7, 8, 12, 10, 14, 9, 13, 11, 15));
+    for (size_t i = 0; i < ROW; i += 32) {
+        __m256i bytes = _mm256_packus_epi16(
+            blend_rows(blend, a + i, b + i, three ? c + i : NULL),
+            blend_rows(blend, a + i + 16, b + i + 16, three ? c + i + 16 : NULL));
+        bytes = _mm256_shuffle_epi8(_mm256_permute4x64_epi64(bytes, 0xd8), in_order);
+        _mm256_storeu_si256((__m256i *)(void *)(ret_row + i), bytes);
+    }
 }
 
 AVX2 static void run(const struct plan *plan, const uint8_t *rgb, size_t stride, int width,
@@ -144,23 +188,23 @@ AVX2 static void run(const struct plan *plan, const uint8_t *rgb, size_t stride,
     static const int16_t nothing[ROW]; /* a row below the picture, whose weight is zero */
     int16_t sums[N_ROWS][ROW + 4];
     uint8_t last[3 * MAX_SIZE + 16] = {0}; /* row, with room to read behind it */
-    int next = 0;                          /* source row */
+    int next = 0;                          /* source row; the last one's pair is itself */
+    memcpy(last, rgb + stride * (size_t)(height - 1), 3 * (size_t)width);
     for (int j = 0; j < SIDE; j++, ret_crop += ROW) {
         const struct tap *tap = &plan->y[j];
         const int16_t *rows[3];
-        for (; next < height && next < tap->first + 3; next++) {
-            const uint8_t *row = rgb + stride * (size_t)next;
-            if (next + 1 == height) row = memcpy(last, row, 3 * (size_t)width);
-            sum_row(plan, row, sums[next % N_ROWS]);
+        for (; next < height && next < tap->first + 3; next += 2) {
+            const uint8_t *first = rgb + stride * (size_t)next, *second = first + stride;
+            sum_rows(plan, next + 1 < height ? first : last, next + 2 < height ? second : last,
+                     sums[next % N_ROWS], sums[(next + 1) % N_ROWS]);
         }
         for (int k = 0; k < 3; k++)
             rows[k] = tap->first + k < height ? sums[(tap->first + k) % N_ROWS] : nothing;
-        for (size_t at = 0; at < ROW; at += 32) {
-            __m256i bytes = _mm256_packus_epi16(blend_rows(plan, rows, tap->weights, at),
-                                                blend_rows(plan, rows, tap->weights, at + 16));
-            _mm256_storeu_si256((__m256i *)(void *)(ret_crop + at),
-                                _mm256_permute4x64_epi64(bytes, 0xd8));
-        }
+        struct blend blend = plan_blend(plan, tap->weights);
+        if (tap->weights[2] > 0)
+            finish_row(blend, rows[0], rows[1], rows[2], true, ret_crop);
+        else
+            finish_row(blend, rows[0], rows[1], rows[2], false, ret_crop);
     }
 }
 
