@@ -178,7 +178,7 @@ static void read_pixels(struct decoder *decoder) {
     check_components(decoder);
     picture->width = (int)cinfo->output_width;
     picture->height = (int)cinfo->output_height;
-    picture->rgb = malloc(3 * (size_t)cinfo->output_width * cinfo->output_height);
+    picture->rgb = fn_picture_allocate(3 * (size_t)cinfo->output_width * cinfo->output_height);
     if (!picture->rgb)
         give_up(decoder, fn_fail(decoder->err, FN_NO_MEMORY, "JPEG: no memory for %d x %d pixels",
                                  picture->width, picture->height));

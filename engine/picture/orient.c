@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "engine/picture/codec.h"
+
 #define TILE 32 /* pixels: a tile of source and target rows stays in the first-level cache */
 
 static void swap_pixels(uint8_t *a, uint8_t *b) {
@@ -72,7 +74,7 @@ fn_status fn_orient_upright(struct fn_picture *picture, struct fn_error *err) {
         flip_rows(picture->rgb, width, height, orientation == 3);
     if (orientation < 5) return FN_OK;
 
-    uint8_t *turned = malloc(3 * width * height);
+    uint8_t *turned = fn_picture_allocate(3 * width * height);
     if (!turned)
         return fn_fail(err, FN_NO_MEMORY, "no memory to turn a picture of %d x %d pixels upright",
                        picture->width, picture->height);

@@ -10,12 +10,16 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/cleanup.h"
 #include "engine/picture/codec.h"
 #include "engine/picture/orient.h"
 #include "engine/picture/resize.h"
 #include "engine/picture/sniff.h"
+
+#define LARGE_SIZE ((size_t)8 << 20) /* bytes; large pages are of 2 MiB on x86-64 */
 
 FN_DEFINE_CLEANUP(struct fn_picture *, fn_picture_free)
 
@@ -59,6 +63,18 @@ fn_status fn_picture_check_size(const char *format, int64_t width, int64_t heigh
                        " pixels, at most %" PRId64 " are accepted",
                        format, width, height, width * height, max_pixels);
     return FN_OK;
+}
+
+uint8_t *fn_picture_allocate(size_t size) {
+    uint8_t *pixels = malloc(size);
+#ifdef MADV_HUGEPAGE
+    if (pixels && size >= LARGE_SIZE) {
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)pixels;
+        uintptr_t from = (begin + page - 1) & ~(page - 1), to = (begin + size) & ~(page - 1);
+        (void)madvise((void *)from, to - from, MADV_HUGEPAGE); /* a wish: it may be refused */
+    }
+#endif
+    return pixels;
 }
 
 void fn_picture_flatten(uint8_t *rgba, size_t n) {

@@ -51,7 +51,7 @@ static fn_status read_pixels(spng_ctx *ctx, bool alpha, struct fn_picture *pictu
                              struct fn_error *err) {
     size_t n = (size_t)picture->width * (size_t)picture->height;
     size_t size = n * (alpha ? 4 : 3);
-    picture->rgb = malloc(size);
+    picture->rgb = fn_picture_allocate(size);
     if (!picture->rgb)
         return fn_fail(err, FN_NO_MEMORY, "PNG: no memory for %d x %d pixels", picture->width,
                        picture->height);

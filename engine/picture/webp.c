@@ -88,7 +88,7 @@ static fn_status paste_frame(const WebPIterator *frame, const uint8_t *rgb,
                              struct fn_picture *picture, struct fn_error *err) {
     size_t stride = 3 * (size_t)picture->width;
     size_t size = stride * (size_t)picture->height;
-    picture->rgb = malloc(size);
+    picture->rgb = fn_picture_allocate(size);
     if (!picture->rgb)
         return fn_fail(err, FN_NO_MEMORY, "WebP: no memory for %d x %d pixels", picture->width,
                        picture->height);
