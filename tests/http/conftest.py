@@ -41,6 +41,21 @@ needs_faces = pytest.mark.skipif(
 
 _numbers = itertools.count()
 
+# Seconds for whatever has to come. A machine that is much slower than another passes all the same:
+# tests wait for a state and fail when it does not come in this time, never by how long it took.
+PATIENCE = 120
+for phase in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, phase, PATIENCE)
+
+
+def wait_for(condition, what="it"):
+    """Ask until the answer is true, and return it."""
+    until = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < until, f"{what} did not come"
+        time.sleep(0.02)
+    return found
+
 
 class Daemon:
     """A running facenetd."""
@@ -49,7 +64,7 @@ class Daemon:
         """options: `device`; `env`, added to the environment; `seconds` to get ready in."""
         device = options.pop("device", "reference")
         environment = {**os.environ, **options.pop("env", {})}
-        seconds = options.pop("seconds", 60)
+        seconds = options.pop("seconds", 300)
         assert not options, options
         command = [BIN, "--model", model, "--device", device, "--allow-untrained", *args]
         command += ["--listen", listen] if listen else []
@@ -78,9 +93,9 @@ class Daemon:
 
     def connect(self):
         """A raw connection."""
-        return socket.create_connection((self.host, self.port), timeout=20)
+        return socket.create_connection((self.host, self.port), timeout=PATIENCE)
 
-    def stop(self, number=signal.SIGTERM, seconds=60):
+    def stop(self, number=signal.SIGTERM, seconds=PATIENCE):
         """Signal and wait; returns the exit status."""
         if self.log is None:
             self.process.send_signal(number)
@@ -92,7 +107,7 @@ class Daemon:
         assert self.stop() == 0, self.log
         assert not REPORT.search(self.log), self.log
 
-    def finish(self, seconds=60):
+    def finish(self, seconds=PATIENCE):
         """Wait for the end and read what was said on stderr."""
         self.process.wait(timeout=seconds)
         self.process.stdout.close()
@@ -100,6 +115,14 @@ class Daemon:
 
     def log_so_far(self):
         return self._log_path.read_text()
+
+    def wait_logged(self, text, times=1):
+        wait_for(lambda: self.log_so_far().count(text) >= times, text)
+
+    def metric(self, name):
+        """One sample; name: with its labels, without our prefix."""
+        text = httpx.get(self.url + "/metrics").text
+        return float(re.search(f"^facenetd_{re.escape(name)} (\\S+)$", text, re.M)[1])
 
     def rss_kib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
@@ -189,7 +212,7 @@ def none():
 def refuse(*args, env=None):
     """Run a facenetd that must not start; its one line."""
     done = subprocess.run(
-        [BIN, *args], check=False, capture_output=True, text=True, timeout=60, env=env
+        [BIN, *args], check=False, capture_output=True, text=True, timeout=PATIENCE, env=env
     )
     assert done.returncode in (1, 2), done
     assert done.stderr.count("\n") == 1, done.stderr
@@ -241,20 +264,19 @@ def assert_problem(answer, status, code):
     return problem
 
 
-def exchange(daemon, *pieces, pause=0.0, seconds=10):
-    """Send raw bytes, read until the server closes or is silent; returns what came."""
+def exchange(daemon, *pieces):
+    """Send raw bytes, read until the server closes or is silent for long; returns what came."""
     with daemon.connect() as sock:
         for piece in pieces:
             try:
                 sock.sendall(piece)
             except OSError:
                 break
-            time.sleep(pause)
-        return receive(sock, seconds)
+        return receive(sock)
 
 
-def receive(sock, seconds=10):
-    sock.settimeout(seconds)
+def receive(sock):
+    sock.settimeout(PATIENCE)
     received = b""
     try:
         while chunk := sock.recv(65536):

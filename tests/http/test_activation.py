@@ -11,7 +11,7 @@ import time
 import httpx
 import pytest
 
-from tests.http.conftest import BIN, REPORT
+from tests.http.conftest import BIN, PATIENCE, REPORT
 
 # What systemd does between fork and exec, for descriptors that Python has passed on already.
 HAND_OVER = """
@@ -59,7 +59,7 @@ class Manager:
         path.write_text('{"max_batch": 2}')
         return path
 
-    def hear(self, seconds=60):
+    def hear(self, seconds=PATIENCE):
         self.socket.settimeout(seconds)
         return self.socket.recv(4096).decode().split("\n")
 
@@ -84,12 +84,12 @@ def listen(address="127.0.0.1", family=socket.AF_INET):
 
 
 def get(sock, path="/readyz"):
-    return httpx.get(f"http://127.0.0.1:{sock.getsockname()[1]}{path}", timeout=60)
+    return httpx.get(f"http://127.0.0.1:{sock.getsockname()[1]}{path}")
 
 
 def end(process):
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=PATIENCE) == 0
 
 
 def test_an_inherited_socket_is_served_and_readiness_is_told(manager):
@@ -108,7 +108,7 @@ def test_an_inherited_unix_socket_stays_for_the_next_one(manager, tmp_path):
             process = manager.start([sock])
             manager.wait_ready()
             transport = httpx.HTTPTransport(uds=path)
-            with httpx.Client(transport=transport, timeout=60) as client:
+            with httpx.Client(transport=transport) as client:
                 assert client.get("http://any.name/readyz").status_code == 200
             end(process)
             assert manager.hear()[0] == "STOPPING=1"
@@ -126,14 +126,14 @@ def test_clients_that_come_during_a_restart_wait_and_are_answered(manager):
         time.sleep(0.2)
         assert answers == []
         process = manager.start([sock])
-        waiting.join(timeout=60)
+        waiting.join(timeout=PATIENCE)
         assert answers == [200]
         end(process)
 
 
 def refuse(manager, sockets, word, **environment):
     process = manager.start(sockets, **environment)
-    assert process.wait(timeout=60) == 2
+    assert process.wait(timeout=PATIENCE) == 2
     lines = manager.log.read_text().splitlines()
     assert len(lines) == 1 and word in lines[0], lines
 
@@ -173,7 +173,7 @@ def test_keys_come_as_a_credential_and_its_word_for_none_is_none(manager, tmp_pa
             process = manager.start([sock], CREDENTIALS_DIRECTORY=str(tmp_path))
             manager.wait_ready()
             url = f"http://127.0.0.1:{sock.getsockname()[1]}/embed"
-            assert httpx.post(url, json={}, timeout=60).status_code == status
+            assert httpx.post(url, json={}).status_code == status
             end(process)
             assert manager.hear()[0] == "STOPPING=1"
 

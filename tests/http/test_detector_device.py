@@ -39,7 +39,7 @@ def begin(start, plan, seeing, tmp_path):
 
 
 def look(daemon, path):
-    answer = httpx.post(daemon.url + "/detect", content=path.read_bytes(), timeout=60)
+    answer = httpx.post(daemon.url + "/detect", content=path.read_bytes())
     assert answer.status_code == 200, answer.text
     return answer.json()
 

@@ -14,7 +14,7 @@ from tests.http.conftest import assert_problem, embed
 def pair(daemon, jpeg, other_jpeg):
     import httpx
 
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         return embed(client, jpeg), embed(client, other_jpeg)
 
 

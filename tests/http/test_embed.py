@@ -162,7 +162,7 @@ def test_wrong_options_in_parts_and_members_are_refused(client, jpeg):
 
 def test_sixteen_at_once_get_the_bits_of_one_alone(daemon):
     pictures = [encode(make_image(100 + i)) for i in range(16)]
-    with httpx.Client(base_url=daemon.url, timeout=60) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         alone = [embed(client, picture) for picture in pictures]
         sizes = set()
 

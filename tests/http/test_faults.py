@@ -6,12 +6,11 @@ The stand-ins of tests/faults/ are preloaded; their plans change while the daemo
 
 import os
 import subprocess
-import time
 
 import httpx
 import pytest
 
-from tests.http.conftest import BIN, BUILD, embed
+from tests.http.conftest import BIN, BUILD, PATIENCE, embed, wait_for
 
 PROOF = os.environ.get("FACENETD_PROOF", "check")
 own_malloc = pytest.mark.skipif("san-" in str(BUILD), reason="sanitizers bring their own malloc")
@@ -71,7 +70,7 @@ def right(client, jpeg):
 
 @pytest.fixture(scope="session")
 def client(daemon):
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         yield client
 
 
@@ -105,7 +104,7 @@ def test_a_start_without_memory_is_one_line_or_a_whole_start(model, tmp_path, me
         )
         ready = process.stdout.readline()
         process.terminate()
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=PATIENCE)[1]
         if ready:
             assert process.returncode == 0, (n, said)
         else:
@@ -126,7 +125,7 @@ def test_requests_without_memory_are_refused_or_answered_rightly(start, memory, 
     for n in numbers():
         memory.set(str(n))
         try:
-            answer = httpx.post(daemon.url + "/embed", files={"img": jpeg}, timeout=30)
+            answer = httpx.post(daemon.url + "/embed", files={"img": jpeg})
             outcome = answer.status_code
             if outcome == 200:
                 assert answer.json()["faces"][0]["embedding"] == right, n
@@ -138,7 +137,7 @@ def test_requests_without_memory_are_refused_or_answered_rightly(start, memory, 
         fired = memory.fired()
         memory.set("")
         assert daemon.process.poll() is None, f"allocation {n} ended the daemon"
-        with httpx.Client(base_url=daemon.url, timeout=30) as client:
+        with httpx.Client(base_url=daemon.url) as client:
             assert embed(client, jpeg) == right, n
         if not fired:
             break
@@ -162,17 +161,14 @@ def on_device(start, device, tmp_path):
 
 def ask(daemon, jpeg, right):
     """One request; its status, after a look at the embedding."""
-    answer = httpx.post(daemon.url + "/embed", files={"img": jpeg}, timeout=30)
+    answer = httpx.post(daemon.url + "/embed", files={"img": jpeg})
     if answer.status_code == 200:
         assert answer.json()["faces"][0]["embedding"] == right, "a wrong embedding"
     return answer.status_code
 
 
-def recover(daemon, jpeg, right, seconds=20):
-    until = time.monotonic() + seconds
-    while (status := ask(daemon, jpeg, right)) != 200:
-        assert time.monotonic() < until, status
-        time.sleep(0.1)
+def recover(daemon, jpeg, right):
+    wait_for(lambda: ask(daemon, jpeg, right) == 200)
 
 
 @with_device
@@ -192,10 +188,8 @@ def test_a_device_that_fails_is_said_and_comes_back(on_device, device, jpeg, rig
 @with_device
 def test_a_device_that_hangs_holds_nobody_beyond_the_deadline(on_device, device, jpeg, right):
     device.set("clEnqueueReadBuffer 1+ hang")
-    began = time.monotonic()
     assert ask(on_device, jpeg, right) in (200, 503, 504)
-    assert time.monotonic() - began < 6
-    assert httpx.get(on_device.url + "/healthz", timeout=5).status_code == 200
+    assert httpx.get(on_device.url + "/healthz").status_code == 200
     device.set("")
     recover(on_device, jpeg, right)
 

@@ -13,7 +13,17 @@ import time
 import httpx
 import pytest
 
-from tests.http.conftest import BUILD, REPORT, ROOT, Daemon, encode, make_image, receive
+from tests.http.conftest import (
+    BUILD,
+    PATIENCE,
+    REPORT,
+    ROOT,
+    Daemon,
+    encode,
+    make_image,
+    receive,
+    wait_for,
+)
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed"),
@@ -21,7 +31,7 @@ pytestmark = [
 ]
 
 CONFIG = ROOT / "config/haproxy.cfg"
-CHECK_S = 0.1  # between health checks, instead of the file's 500 ms
+CHECK_S = 0.5  # between health checks, as the file has it
 
 
 def free_port():
@@ -66,7 +76,7 @@ class Fleet:
         return sum(row[1] in ("one", "two") and row[17] == "UP" for row in rows if len(row) > 17)
 
     def wait_up(self, n):
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             try:
                 if self.servers_up() == n:
@@ -88,7 +98,7 @@ class Fleet:
 
     def close(self):
         self.proxy.terminate()
-        self.proxy.wait(timeout=20)
+        self.proxy.wait(timeout=PATIENCE)
         for daemon in self.daemons:
             daemon.stop()
             self.logs.append(daemon.log)
@@ -115,7 +125,7 @@ class Load:
 
     def _run(self):
         headers = {"Content-Type": "image/jpeg"}
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client() as client:
             while not self._stop.is_set():
                 try:
                     answer = client.post(self._args[0], content=self._args[1], headers=headers)
@@ -124,6 +134,11 @@ class Load:
                     outcome = type(error).__name__
                 with self._lock:
                     self.outcomes[outcome] += 1
+
+    def wait_for_more(self):
+        """Until some more requests have been answered."""
+        before = self.outcomes[200]
+        wait_for(lambda: self.outcomes[200] > before + 12)
 
     def __enter__(self):
         for thread in self._threads:
@@ -142,12 +157,11 @@ def bufsize():
 
 def test_a_rolling_restart_under_load_fails_no_request(fleet, jpeg):
     with Load(f"http://127.0.0.1:{fleet.front}", jpeg, clients=4) as load:
-        time.sleep(0.5)
+        load.wait_for_more()
         for i in (0, 1):
             fleet.restart(i)
-        time.sleep(0.5)
+            load.wait_for_more()
     assert set(load.outcomes) == {200}, load.outcomes
-    assert load.outcomes[200] > 50
 
 
 def test_the_death_of_one_loses_no_request_that_fits_the_buffer(fleet, jpeg):
@@ -155,15 +169,16 @@ def test_the_death_of_one_loses_no_request_that_fits_the_buffer(fleet, jpeg):
     assert len(jpeg) < bufsize() < len(large)
     url = f"http://127.0.0.1:{fleet.front}"
     with Load(url, jpeg, clients=3) as small_load, Load(url, large, clients=1) as large_load:
-        time.sleep(1)
+        small_load.wait_for_more()
+        large_load.wait_for_more()
         fleet.kill(0)
-        time.sleep(2)
+        small_load.wait_for_more()
+        large_load.wait_for_more()
     print(f"small: {dict(small_load.outcomes)}, large: {dict(large_load.outcomes)}")
     assert set(small_load.outcomes) == {200}, small_load.outcomes
     # At most what was under way to the one that died; what came later went to the other.
     lost = {what: n for what, n in large_load.outcomes.items() if what != 200}
     assert sum(lost.values()) <= 2 and set(lost) <= {502, "RemoteProtocolError"}, lost
-    assert large_load.outcomes[200] > 3
 
 
 @pytest.mark.parametrize(
@@ -175,7 +190,7 @@ def test_the_death_of_one_loses_no_request_that_fits_the_buffer(fleet, jpeg):
     ],
 )
 def test_ambiguous_framing_goes_no_further_than_the_proxy(fleet, request_bytes):
-    with socket.create_connection(("127.0.0.1", fleet.front), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", fleet.front), timeout=PATIENCE) as sock:
         sock.sendall(request_bytes)
         assert receive(sock).startswith(b"HTTP/1.1 400 ")
 
@@ -185,7 +200,7 @@ def test_a_bare_line_feed_smuggles_nothing(fleet):
     inner = b"GET /model HTTP/1.1\r\nHost: a\r\n\r\n"
     outer = b"POST /distance HTTP/1.1\nHost: a\nContent-Type: application/json\n"
     outer += b"Content-Length: %d\n\n" % len(inner)
-    with socket.create_connection(("127.0.0.1", fleet.front), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", fleet.front), timeout=PATIENCE) as sock:
         sock.sendall(outer + inner + b"GET /healthz HTTP/1.1\nHost: a\nConnection: close\n\n")
         received = receive(sock)
     assert received.count(b"HTTP/1.1 ") == 2

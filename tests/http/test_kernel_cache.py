@@ -19,14 +19,14 @@ def children_seconds(pid):
 
 
 def test_kernels_are_built_by_a_process_of_their_own_and_then_found(start, tmp_path, daemon, jpeg):
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         right = embed(client, jpeg)
     config = {"cache_dir": str(tmp_path / "programs")}
     seconds = []
     for _ in range(2):
         device = start(device="auto", config=config, seconds=300)
         seconds.append(children_seconds(device.process.pid))
-        with httpx.Client(base_url=device.url, timeout=30) as client:
+        with httpx.Client(base_url=device.url) as client:
             backend = client.get("/model").json()["backend"]
             assert embed(client, jpeg) == right
         device.stop()

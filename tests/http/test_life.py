@@ -8,13 +8,22 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 
 import httpx
 import pytest
 from PIL import Image
 
-from tests.http.conftest import BIN, Daemon, assert_problem, embed, encode, make_image, refuse
+from tests.http.conftest import (
+    BIN,
+    PATIENCE,
+    Daemon,
+    assert_problem,
+    embed,
+    encode,
+    make_image,
+    refuse,
+    wait_for,
+)
 
 HEADERS = {"Host": "localhost"}
 
@@ -146,7 +155,7 @@ def test_port_zero_by_ipv6(start):
 def test_a_signal_finishes_what_was_accepted(start, number):
     daemon = start(config={"deadline_ms": 60000})
     pictures = [encode(make_image(i)) for i in range(8)]
-    with httpx.Client(base_url=daemon.url, timeout=60) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         wanted = [embed(client, picture) for picture in pictures]
     sent = threading.Barrier(9)
 
@@ -173,13 +182,16 @@ def test_a_signal_finishes_what_was_accepted(start, number):
         daemon.connect()
 
 
+def refused(answer):
+    return answer if answer.status_code == 503 else None
+
+
 def test_readiness_fails_first_while_draining(start, jpeg):
-    daemon = start(config={"drain_delay_ms": 1500})
+    daemon = start(config={"drain_delay_ms": 5000})
     with httpx.Client(base_url=daemon.url) as client:
         assert client.get("/readyz").status_code == 200
         daemon.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        answer = client.get("/readyz")
+        answer = wait_for(lambda: refused(client.get("/readyz")))
         assert_problem(answer, 503, "draining")
         assert answer.headers["retry-after"] == "1"
         assert client.get("/healthz").status_code == 200
@@ -189,34 +201,32 @@ def test_readiness_fails_first_while_draining(start, jpeg):
 
 
 def test_a_second_signal_is_immediate(model, tmp_path):
-    daemon = Daemon(model, tmp_path, config={"drain_delay_ms": 60000})
-    began = time.monotonic()
+    daemon = Daemon(model, tmp_path, config={"drain_delay_ms": 600000})
     daemon.process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    wait_for(lambda: refused(httpx.get(daemon.url + "/readyz")))
     daemon.process.send_signal(signal.SIGINT)
-    daemon.finish(5)
+    daemon.finish()
     assert daemon.process.returncode == 128 + signal.SIGINT
-    assert time.monotonic() - began < 3
 
 
 def test_idle_and_half_open_clients_do_not_hold_up_the_end(start):
-    daemon = start()
+    hour = 3600000
+    config = {"idle_timeout_ms": hour, "header_timeout_ms": hour, "drain_timeout_ms": hour}
+    daemon = start(config=config)
     idle, silent = daemon.connect(), daemon.connect()
     idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert idle.recv(65536).startswith(b"HTTP/1.1 200")
     silent.sendall(b"GET /healthz HT")
-    began = time.monotonic()
     assert daemon.stop() == 0
-    assert time.monotonic() - began < 8
     idle.close(), silent.close()
 
 
 def test_a_full_queue_is_said_with_when_to_retry(start):
-    daemon = start(config={"max_queue": 2, "deadline_ms": 60000})
+    daemon = start(config={"max_queue": 2, "deadline_ms": 600000})
     picture = encode(make_image(5, (3000, 3000)), quality=80)
 
     def one(_):
-        return httpx.post(daemon.url + "/embed", content=picture, timeout=60)
+        return httpx.post(daemon.url + "/embed", content=picture, timeout=600)
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(one, range(32)))
@@ -232,7 +242,7 @@ def test_a_full_queue_is_said_with_when_to_retry(start):
 
 def test_a_deadline_is_kept_and_a_client_may_only_shorten_it(start, slow):
     daemon = start(config={"deadline_ms": 30000})
-    with httpx.Client(base_url=daemon.url, timeout=60) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         answer = client.post("/embed", content=slow, headers={"X-Timeout-Ms": "1"})
         assert_problem(answer, 504, "deadline_exceeded")
         answer = client.post("/embed", content=slow, headers={"X-Timeout-Ms": "999999999"})
@@ -251,13 +261,9 @@ def test_departed_clients_leave_nothing_behind(start, jpeg):
         for _ in range(20):
             with daemon.connect() as sock:
                 sock.sendall((request + jpeg)[:cut])
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         assert len(embed(client, jpeg)) == 128
-    deadline = time.monotonic() + 4
-    fds = lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd"))  # noqa: E731
-    while fds() > 20 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert fds() <= 20
+    wait_for(lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd")) <= 20)
 
 
 @pytest.fixture(scope="session")
@@ -272,14 +278,13 @@ def test_work_of_a_departed_client_is_given_up(start, slow):
     for _ in range(4):
         with daemon.connect() as sock:
             sock.sendall(head.encode() + slow)
-            time.sleep(0.1)
     daemon.stop()
     assert daemon.log.count("status=499") >= 3, daemon.log
 
 
 def test_bodies_in_memory_are_bounded_together(start, jpeg):
     daemon = start(config={"max_inflight_bytes": 1 << 20})
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         for _ in range(3):
             answer = client.post("/embed", content=b"x" * (2 << 20))
             assert_problem(answer, 503, "overloaded")
@@ -287,22 +292,23 @@ def test_bodies_in_memory_are_bounded_together(start, jpeg):
 
 
 def test_what_is_not_done_when_the_drain_ends_is_told_so(start, slow):
-    daemon = start(config={"deadline_ms": 60000, "drain_timeout_ms": 0})
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        headers = {"X-Request-Id": "slow"}
-        post = pool.submit(
-            httpx.post, daemon.url + "/embed", content=slow, headers=headers, timeout=60
-        )
-        time.sleep(0.2)
+    daemon = start(config={"deadline_ms": 600000, "drain_timeout_ms": 0, "workers": 1})
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        url = daemon.url + "/embed"
+        posts = [pool.submit(httpx.post, url, content=slow) for _ in range(3)]
+        wait_for(lambda: daemon.metric("requests_in_work") == 3)
         assert daemon.stop() == 0
-        assert_problem(post.result(), 503, "draining")
+        told = [answer for post in posts if (answer := post.result()).status_code != 200]
+    assert told, "the one worker cannot have been through with all of them"
+    for answer in told:
+        assert_problem(answer, 503, "draining")
 
 
 def test_memory_does_not_grow_with_requests(start, jpeg):
     if "san-" in str(BIN):
         pytest.skip("a sanitizer keeps what was freed for a while; it finds leaks by itself")
     daemon = start()
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         for _ in range(100):
             embed(client, jpeg)
         before = daemon.rss_kib()
@@ -316,7 +322,7 @@ def test_memory_does_not_grow_with_requests(start, jpeg):
 def test_nothing_of_a_request_is_logged(start, jpeg):
     daemon = start(config={"log_level": "debug"})
     secret = "s3cretname"
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         client.post(f"/{secret}")
         client.post(f"/embed?{secret}=1", files={"img": (secret, jpeg)})
         client.post("/embed", files={secret: jpeg}, headers={"X-Note": secret})
@@ -331,15 +337,15 @@ def test_nothing_of_a_request_is_logged(start, jpeg):
 
 def test_bodies_that_do_not_come_stand_before_nobody(start, jpeg):
     """What was announced and never sent is no load: otherwise a few idle sockets close the shop."""
-    daemon = start(config={"deadline_ms": 1000, "body_timeout_ms": 20000})
+    daemon = start(config={"deadline_ms": 5000, "body_timeout_ms": 10 * PATIENCE * 1000})
     header = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         for _ in range(3):  # from these it learns what a byte costs
             embed(client, jpeg)
         waiting = [daemon.connect() for _ in range(300)]
         for sock in waiting:
             sock.sendall(header + b"Content-Length: 400000\r\n\r\n")
-        time.sleep(0.2)
+        wait_for(lambda: daemon.metric("requests_in_flight") == 301)
         for _ in range(3):
             embed(client, jpeg)
         for sock in waiting:

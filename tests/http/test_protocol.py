@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP itself, mostly by raw sockets: framing, limits, keep-alive, time, hosts and origins."""
 
+import contextlib
 import json
 import re
 import signal
@@ -9,9 +10,10 @@ import time
 import httpx
 import pytest
 
-from tests.http.conftest import assert_problem, embed, exchange, receive
+from tests.http.conftest import PATIENCE, assert_problem, embed, exchange, receive
 
 HOST = b"Host: localhost\r\n"
+PHASES = ("idle", "headers", "body", "reply")
 
 
 def post(path, body, *headers):
@@ -107,7 +109,7 @@ def test_a_huge_header_or_target_ends_the_connection(daemon):
 
 def test_garbage_does_no_harm(daemon):
     for garbage in (b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0" * 5000):
-        received = exchange(daemon, garbage + b"\r\n\r\n", seconds=8)
+        received = exchange(daemon, garbage + b"\r\n\r\n")
         assert b" 200 " not in received and b"<open>" not in received
     assert httpx.get(daemon.url + "/healthz").status_code == 200
 
@@ -123,8 +125,11 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(daemon):
 
 def test_expect_continue_is_answered_and_the_picture_taken(daemon, jpeg):
     headers = [b"Content-Length: %d" % len(jpeg), b"Expect: 100-continue", b"Connection: close"]
-    received = exchange(daemon, post(b"/embed", b"", *headers), jpeg, pause=0.2)
-    assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    with daemon.connect() as sock:
+        sock.sendall(post(b"/embed", b"", *headers))
+        assert sock.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(jpeg)
+        assert receive(sock).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def chunks(data, size):
@@ -268,6 +273,18 @@ def test_allowed_hosts_are_answered(start):
         assert answer.status_code == status
 
 
+def drip(daemon, first, piece):
+    """Send a little again and again until the server hangs up."""
+    until = time.monotonic() + PATIENCE
+    with daemon.connect() as sock:
+        sock.sendall(first)
+        with contextlib.suppress(OSError):
+            while time.monotonic() < until:
+                sock.sendall(piece)
+                time.sleep(0.02)
+    assert time.monotonic() < until, "the connection stayed"
+
+
 def test_slow_clients_are_cut_off(start, jpeg):
     daemon = start(
         config={
@@ -284,22 +301,13 @@ def test_slow_clients_are_cut_off(start, jpeg):
     }
     for what, sent in stalls.items():
         began = time.monotonic()
-        received = exchange(daemon, sent, seconds=5)
-        assert b"<open>" not in received, what
-        assert 0.3 < time.monotonic() - began < 2, what
-    drips = [b"X-%d: y\r\n" % i for i in range(100)]
-    began = time.monotonic()
-    exchange(daemon, b"GET /healthz HTTP/1.1\r\n", *drips, pause=0.05, seconds=5)
-    assert time.monotonic() - began < 6.5, "headers one by one kept the connection"
-    with daemon.connect() as sock:
-        sock.sendall(post(b"/embed", b"", b"Content-Length: 100000"))
-        began = time.monotonic()
-        with pytest.raises(OSError):
-            while time.monotonic() - began < 5:
-                sock.sendall(b"x")
-                time.sleep(0.02)
-        assert time.monotonic() - began < 2, "a body byte by byte kept the connection"
-    assert httpx.get(daemon.url + "/healthz").status_code == 200
+        assert b"<open>" not in exchange(daemon, sent), what
+        assert time.monotonic() - began > 0.3, what
+    drip(daemon, b"GET /healthz HTTP/1.1\r\n", b"X: y\r\n")
+    drip(daemon, post(b"/embed", b"", b"Content-Length: 10000000"), b"x")
+    cut = {phase: daemon.metric(f'connections_cut_total{{phase="{phase}"}}') for phase in PHASES}
+    assert sum(cut.values()) == 7, cut
+    assert cut["body"] == 2 and cut["headers"] >= 2 and cut["idle"] >= 2, cut
 
 
 def test_a_daemon_that_stood_still_blames_no_client(start, jpeg):
@@ -319,18 +327,16 @@ def test_a_daemon_that_stood_still_blames_no_client(start, jpeg):
     time.sleep(3.5)
     daemon.process.send_signal(signal.SIGCONT)
     for sock in (fresh, used, half):
-        assert status_of(receive(sock, 60)) == 200
+        assert status_of(receive(sock)) == 200
         sock.close()
 
 
 def test_idle_connections_leave_room_for_others(start):
-    daemon = start(config={"max_connections": 16})
+    daemon = start(config={"max_connections": 16, "idle_timeout_ms": 10 * PATIENCE * 1000})
     idle = [daemon.connect() for _ in range(16)]
     for sock in idle:
         sock.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
-    began = time.monotonic()
-    assert httpx.get(daemon.url + "/healthz", timeout=8).status_code == 200
-    assert time.monotonic() - began < 4
+    assert httpx.get(daemon.url + "/healthz").status_code == 200
     for sock in idle:
         sock.close()
 

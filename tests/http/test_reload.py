@@ -8,12 +8,11 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 
 import httpx
 import pytest
 
-from tests.http.conftest import BIN, BUILD, assert_problem, embed, refuse
+from tests.http.conftest import BIN, BUILD, assert_problem, embed, refuse, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +39,12 @@ def reload(daemon, result="succeeded"):
     """Hang up and wait for the result."""
     before = reloads(daemon, result)
     daemon.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 60
-    while reloads(daemon, result) == before:
-        assert time.monotonic() < deadline, "the reload did not end"
-        time.sleep(0.02)
+    wait_for(lambda: reloads(daemon, result) != before, "the end of the reload")
 
 
 def test_limits_count_from_then_on(start, jpeg):
     daemon = start()
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         assert len(embed(client, jpeg)) == 128
         configure(daemon, max_body=2048, log_level="debug")
         reload(daemon)
@@ -75,13 +71,11 @@ def test_keys_are_exchanged(start, tmp_path):
     assert (ask("old"), ask("new")) == (200, 401)
     file.write_text(lines["new"][0])
     daemon.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 30
-    while ask("new") != 200 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: ask("new") == 200)
     assert (ask("old"), ask("new")) == (401, 200)
     file.write_text("nonsense")
     daemon.process.send_signal(signal.SIGHUP)
-    time.sleep(0.3)
+    daemon.wait_logged("event=reload result=failed")
     assert (ask("old"), ask("new")) == (401, 200)
     daemon.stop()
     assert "event=reload result=failed" in daemon.log
@@ -93,28 +87,31 @@ def test_a_model_is_exchanged_under_load_without_a_failed_request(
     path = tmp_path / "model.safetensors"
     shutil.copy(model, path)
     daemon = start(model=path, config={"deadline_ms": 60000, "max_batch": 1})
-    stop = threading.Event()
+    stop, seen = threading.Event(), []
 
     def ask():
-        seen = []
-        with httpx.Client(base_url=daemon.url, timeout=60) as client:
+        with httpx.Client(base_url=daemon.url) as client:
             while not stop.is_set():
                 answer = client.post("/embed", content=jpeg)
                 assert answer.status_code == 200, answer.text
                 body = answer.json()
                 seen.append((body["model"], tuple(body["faces"][0]["embedding"])))
-        return seen
+
+    def wait_for_more():
+        before = len(seen)
+        wait_for(lambda: len(seen) > before + 4)
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         running = [pool.submit(ask) for _ in range(2)]
         for source in (other_model, model):
-            time.sleep(0.2)
+            wait_for_more()
             shutil.copy(source, path.with_suffix(".new"))
             path.with_suffix(".new").rename(path)
             reload(daemon)
-        time.sleep(0.2)
+        wait_for_more()
         stop.set()
-        seen = [one for future in running for one in future.result()]
+        for future in running:
+            future.result()
     by_model = {}
     for name, embedding in seen:
         by_model.setdefault(name, set()).add(embedding)
@@ -128,7 +125,7 @@ def test_a_failed_reload_changes_nothing(start, model, jpeg, tmp_path):
     path = tmp_path / "model.safetensors"
     shutil.copy(model, path)
     daemon = start(model=path)
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         before = client.get("/model").json(), embed(client, jpeg)
         wrong = [
             {"max_body": 2048, "no_such_key": 1},
@@ -161,7 +158,7 @@ def test_a_failed_reload_changes_nothing(start, model, jpeg, tmp_path):
 
 def test_many_reloads_leave_nothing_behind(start, jpeg):
     daemon = start()
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
+    with httpx.Client(base_url=daemon.url) as client:
         for i in range(4):
             configure(daemon, max_batch=1 + i % 2)
             reload(daemon)

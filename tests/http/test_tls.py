@@ -11,7 +11,7 @@ import time
 import httpx
 import pytest
 
-from tests.http.conftest import embed, exchange, refuse
+from tests.http.conftest import PATIENCE, embed, exchange, refuse, wait_for
 
 
 def make_certificate(directory, name):
@@ -56,7 +56,7 @@ def trusting(*certificates):
 
 def shown_name(daemon, context):
     with (
-        socket.create_connection((daemon.host, daemon.port), timeout=20) as sock,
+        socket.create_connection((daemon.host, daemon.port), timeout=PATIENCE) as sock,
         context.wrap_socket(sock, server_hostname="localhost") as secure,
     ):
         subject = dict(pair[0] for pair in secure.getpeercert()["subject"])
@@ -64,7 +64,7 @@ def shown_name(daemon, context):
 
 
 def test_everything_works_as_without(secured, pairs, jpeg):
-    with httpx.Client(base_url=secured.url, verify=trusting(pairs[0][0]), timeout=30) as client:
+    with httpx.Client(base_url=secured.url, verify=trusting(pairs[0][0])) as client:
         assert len(embed(client, jpeg)) == 128
         assert len(embed(client, jpeg)) == 128, "on the same connection"
         big = client.post("/embed", content=b"x" * (1 << 20))
@@ -100,27 +100,22 @@ def test_a_handshake_that_does_not_end_is_cut_off(start, pairs):
     config = {"tls_certificate": str(pairs[0][0]), "tls_key": str(pairs[0][1])}
     daemon = start(config={**config, "header_timeout_ms": 200})
     port = int(re.search(r"https://127\.0\.0\.1:(\d+),", daemon.ready_line)[1])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
         sock.sendall(b"\x16\x03\x01\x02\x00")
-        began = time.monotonic()
         assert sock.recv(100) == b""
-        assert time.monotonic() - began < 5
 
 
 def test_a_reload_shows_the_new_certificate_and_keeps_old_connections(secured, pairs):
     context = trusting(pairs[0][0], pairs[1][0])
-    with httpx.Client(base_url=secured.url, verify=context, timeout=30) as old:
+    with httpx.Client(base_url=secured.url, verify=context) as old:
         assert old.get("/healthz").status_code == 200
         secured.certificate.write_bytes(pairs[1][0].read_bytes())
         secured.process.send_signal(signal.SIGHUP)  # the key does not fit yet
-        time.sleep(0.5)
+        secured.wait_logged("result=failed")
         assert shown_name(secured, context) == "first"
         secured.key.write_bytes(pairs[1][1].read_bytes())
         secured.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 30
-        while shown_name(secured, context) != "second":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: shown_name(secured, context) == "second")
         assert old.get("/healthz").status_code == 200
     secured.stop()
     assert secured.log.count("result=failed") == 1
