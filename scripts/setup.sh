@@ -23,8 +23,9 @@ run_packages=(
 check_packages=(
     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
     libcmocka-dev git python3-venv python3-torch abigail-tools mandoc openssl zsh fish iverilog chromium
-    verilator yosys clinfo oclgrind g++ graphviz
+    verilator yosys clinfo oclgrind g++ graphviz haproxy systemd
 )
+full_packages=(debhelper dpkg-dev debootstrap systemd-container lintian)
 
 level=${1:-}
 case $level in

@@ -34,7 +34,7 @@ systemctl is-active facenetd.service >no-model.active
 journalctl -u facenetd -o cat >no-model.log
 cp /usr/share/facenetd/thin-512.safetensors /var/lib/facenetd/model.safetensors
 systemctl restart facenetd.service
-curl -sS -F img=@/opt/face.jpg localhost:8080/embed >cold.json
+curl -sS -F img=@/opt/face.jpg "localhost:8080/embed?align=none" >cold.json
 curl -sS localhost:8080/readyz >ready.json
 systemctl show facenetd -p MainPID --value >pid
 cat /proc/$(cat pid)/status >status
@@ -138,6 +138,11 @@ def proof(tree, tmp_path_factory):
     return out
 
 
+@pytest.mark.skipif(not shutil.which("lintian"), reason="needs lintian")
+def test_lintian_has_no_objection(packages):
+    run("lintian", "--fail-on", "error,warning", *packages, timeout=600)
+
+
 def test_the_packages_run_in_a_chroot(tree):
     """Where no systemd runs at all."""
     script = """
@@ -147,7 +152,7 @@ until curl -s --unix-socket /run/f.sock http://localhost/readyz >/run/ready; do
     sleep 0.2
     kill -0 $! || { cat /run/f.log >&2; exit 1; }
 done
-curl -sS --unix-socket /run/f.sock -F img=@/opt/face.jpg http://localhost/embed
+curl -sS --unix-socket /run/f.sock -F img=@/opt/face.jpg "http://localhost/embed?align=none"
 kill $!
 wait $!
 """
