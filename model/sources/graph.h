@@ -21,6 +21,8 @@ enum fn_graph_op {
     FN_GRAPH_ADD,   /* also bias additions */
     FN_GRAPH_SUB,
     FN_GRAPH_MUL,
+    FN_GRAPH_DIV,
+    FN_GRAPH_SQRT,
     FN_GRAPH_RSQRT,
     FN_GRAPH_NORM,      /* input, gamma, beta, mean, variance */
     FN_GRAPH_TRANSPOSE, /* of a matrix: its two axes exchanged */

@@ -13,7 +13,8 @@
 #include "model/sources/graph.h"
 #include "model/sources/naming.h"
 
-#define MAX_DEPTH 16 /* of a constant expression, and of nodes between a layer and its kernel */
+#define MAX_DEPTH 16    /* of a constant expression, and of nodes between a layer and its kernel */
+#define MAX_STEPS 65536 /* of all constant expressions: shared nodes are computed again */
 
 struct lift {
     const struct fn_graph *graph;
@@ -22,6 +23,7 @@ struct lift {
     size_t layers[FN_NAMING_SCOPES + 1];
     int n_layers;
     int n_scaled, n_unscaled; /* blocks with and without their residual scale */
+    int n_steps;              /* of constant expressions so far */
 };
 
 struct affine {
@@ -75,35 +77,50 @@ static bool read_const(const struct fn_raw_tensor *tensor, size_t n, double *ret
     return true;
 }
 
+/* One operation of two numbers; `right` is ignored by those of one. */
+static double compute(enum fn_graph_op op, double left, double right) {
+    switch (op) {
+    case FN_GRAPH_ADD:
+        return left + right;
+    case FN_GRAPH_SUB:
+        return left - right;
+    case FN_GRAPH_MUL:
+        return left * right;
+    case FN_GRAPH_DIV:
+        return left / right;
+    case FN_GRAPH_SQRT:
+        return sqrt(left);
+    default: /* FN_GRAPH_RSQRT */
+        return 1 / sqrt(left);
+    }
+}
+
+static bool is_arithmetic(enum fn_graph_op op) {
+    return op == FN_GRAPH_ADD || op == FN_GRAPH_SUB || op == FN_GRAPH_MUL || op == FN_GRAPH_DIV;
+}
+
 /* The value of a constant expression of n numbers; false when it is none. */
-static bool evaluate(const struct lift *lift, size_t node, size_t n, double *ret_values,
-                     int depth) {
+static bool evaluate(struct lift *lift, size_t node, size_t n, double *ret_values, int depth) {
     const struct fn_graph *graph = lift->graph;
     node = skip_passes(graph, node);
-    if (node >= graph->n || depth == 0) return false;
+    if (node >= graph->n || depth == 0 || lift->n_steps > MAX_STEPS) return false;
+    lift->n_steps++;
     const struct fn_graph_node *at = &graph->nodes[node];
     if (at->op == FN_GRAPH_CONST) return read_const(&at->tensor, n, ret_values);
-    if (at->op != FN_GRAPH_ADD && at->op != FN_GRAPH_SUB && at->op != FN_GRAPH_MUL &&
-        at->op != FN_GRAPH_RSQRT)
-        return false;
+    bool alone = at->op == FN_GRAPH_SQRT || at->op == FN_GRAPH_RSQRT;
+    if (!alone && !is_arithmetic(at->op)) return false;
     if (!evaluate(lift, fn_graph_input(graph, node, 0), n, ret_values, depth - 1)) return false;
-    if (at->op == FN_GRAPH_RSQRT) {
-        for (size_t i = 0; i < n; i++) ret_values[i] = 1 / sqrt(ret_values[i]);
-        return true;
-    }
-    FN_CLEANUP_FREE double *right = calloc(n, sizeof *right);
-    if (!right || !evaluate(lift, fn_graph_input(graph, node, 1), n, right, depth - 1))
+    FN_CLEANUP_FREE double *right = alone ? NULL : calloc(n, sizeof *right);
+    if (!alone && (!right || !evaluate(lift, fn_graph_input(graph, node, 1), n, right, depth - 1)))
         return false;
     for (size_t i = 0; i < n; i++)
-        ret_values[i] = at->op == FN_GRAPH_ADD   ? ret_values[i] + right[i]
-                        : at->op == FN_GRAPH_SUB ? ret_values[i] - right[i]
-                                                 : ret_values[i] * right[i];
+        ret_values[i] = compute(at->op, ret_values[i], right ? right[i] : 0);
     return true;
 }
 
 /* ---- what follows a layer ------------------------------------------------------------------- */
 
-static fn_status apply_norm(const struct lift *lift, size_t node, struct affine *a) {
+static fn_status apply_norm(struct lift *lift, size_t node, struct affine *a) {
     const struct fn_graph *graph = lift->graph;
     double *const parts[] = {a->gamma, a->beta, a->mean, a->variance};
     if (a->normed) return bad(lift, node, "a second BatchNorm after one convolution");
@@ -118,15 +135,16 @@ static fn_status apply_norm(const struct lift *lift, size_t node, struct affine 
 /* One step of arithmetic with a constant; `values` is what stands on the other side. */
 static void apply(enum fn_graph_op op, const double *values, struct affine *a) {
     for (size_t i = 0; i < a->n; i++) {
-        if (op == FN_GRAPH_MUL) {
-            a->gamma[i] *= values[i];
-            a->beta[i] *= values[i];
+        if (op == FN_GRAPH_MUL || op == FN_GRAPH_DIV) {
+            double factor = op == FN_GRAPH_MUL ? values[i] : 1 / values[i];
+            a->gamma[i] *= factor;
+            a->beta[i] *= factor;
         } else {
             double sum = op == FN_GRAPH_ADD ? values[i] : -values[i];
             *(a->normed ? &a->beta[i] : &a->bias[i]) += sum;
         }
     }
-    if (op == FN_GRAPH_MUL) a->normed = true;
+    if (op == FN_GRAPH_MUL || op == FN_GRAPH_DIV) a->normed = true;
 }
 
 /* What takes a node's output; graph->n when it is not exactly one. */
@@ -143,13 +161,16 @@ static bool is_residual_scale(double scale, const double *values, size_t n) {
     return true;
 }
 
-/* Follow the one consumer as long as it does arithmetic with constants. */
+/* Follow the one consumer as long as it does arithmetic with constants; in a graph that leads back
+ * into itself, not further than it has nodes. */
 static fn_status follow(struct lift *lift, size_t node, double residual_scale, struct affine *a,
                         bool *ret_scaled) {
     const struct fn_graph *graph = lift->graph;
     FN_CLEANUP_FREE double *values = calloc(a->n, sizeof *values);
     if (!values) return fn_fail(lift->err, FN_NO_MEMORY, "%s: no memory", graph->source->path);
-    for (size_t at = node, next; (next = only_consumer(lift, at)) < graph->n; at = next) {
+    size_t at = node, next, n_followed = 0;
+    for (; (next = only_consumer(lift, at)) < graph->n && n_followed < graph->n; at = next) {
+        n_followed++;
         enum fn_graph_op op = graph->nodes[next].op;
         if (op == FN_GRAPH_PASS) continue;
         bool first = fn_graph_input(graph, next, 0) == at;
@@ -158,7 +179,8 @@ static fn_status follow(struct lift *lift, size_t node, double residual_scale, s
             if (status != FN_OK) return status;
             continue;
         }
-        if (op != FN_GRAPH_ADD && op != FN_GRAPH_MUL && !(op == FN_GRAPH_SUB && first)) break;
+        if (!is_arithmetic(op)) break;
+        if (!first && (op == FN_GRAPH_SUB || op == FN_GRAPH_DIV)) break;
         if (!evaluate(lift, fn_graph_input(graph, next, first ? 1 : 0), a->n, values, MAX_DEPTH))
             break; /* an addition of two branches */
         if (op == FN_GRAPH_MUL && is_residual_scale(residual_scale, values, a->n))
@@ -313,6 +335,9 @@ fn_status fn_graph_lift(const struct fn_graph *graph, struct fn_error *err) {
     for (int i = 0; i < FN_NAMING_SCOPES && status == FN_OK; i++) status = lift_layer(&lift, i);
     free(lift.consumers);
     free(lift.first_consumer);
+    if (status == FN_OK && lift.n_steps > MAX_STEPS)
+        status = fn_fail(err, FN_BAD_SOURCE, "%s: constants computed in more than %d steps",
+                         graph->source->path, MAX_STEPS);
     if (status != FN_OK) return status;
     if (lift.n_scaled && lift.n_unscaled)
         return fn_fail(err, FN_BAD_SOURCE,

@@ -27,6 +27,8 @@ static const struct {
     {"BiasAdd", FN_GRAPH_ADD},
     {"Sub", FN_GRAPH_SUB},
     {"Mul", FN_GRAPH_MUL},
+    {"RealDiv", FN_GRAPH_DIV},
+    {"Sqrt", FN_GRAPH_SQRT},
     {"Rsqrt", FN_GRAPH_RSQRT},
     {"FusedBatchNorm", FN_GRAPH_NORM},
     {"FusedBatchNormV2", FN_GRAPH_NORM},

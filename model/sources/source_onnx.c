@@ -17,14 +17,27 @@ static const struct {
     const char *name;
     enum fn_graph_op op;
 } ops[] = {
-    {"Constant", FN_GRAPH_CONST}, {"Conv", FN_GRAPH_CONV},
-    {"MatMul", FN_GRAPH_DENSE},   {"Gemm", FN_GRAPH_DENSE},
-    {"Add", FN_GRAPH_ADD},        {"Sub", FN_GRAPH_SUB},
-    {"Mul", FN_GRAPH_MUL},        {"BatchNormalization", FN_GRAPH_NORM},
-    {"Identity", FN_GRAPH_PASS},  {"Reshape", FN_GRAPH_PASS},
-    {"Squeeze", FN_GRAPH_PASS},   {"Unsqueeze", FN_GRAPH_PASS},
-    {"Flatten", FN_GRAPH_PASS},   {"Dropout", FN_GRAPH_PASS},
-    {"Cast", FN_GRAPH_PASS},      {"Transpose", FN_GRAPH_TRANSPOSE},
+    {"Constant", FN_GRAPH_CONST},
+    {"Conv", FN_GRAPH_CONV},
+    {"MatMul", FN_GRAPH_DENSE},
+    {"Gemm", FN_GRAPH_DENSE},
+    {"Add", FN_GRAPH_ADD},
+    {"Sub", FN_GRAPH_SUB},
+    {"Mul", FN_GRAPH_MUL},
+    {"BatchNormalization", FN_GRAPH_NORM},
+    {"Identity", FN_GRAPH_PASS},
+    {"Reshape", FN_GRAPH_PASS},
+    {"Squeeze", FN_GRAPH_PASS},
+    {"Unsqueeze", FN_GRAPH_PASS},
+    {"Flatten", FN_GRAPH_PASS},
+    {"Dropout", FN_GRAPH_PASS},
+    {"Cast", FN_GRAPH_PASS},
+    {"Transpose", FN_GRAPH_TRANSPOSE},
+    {"Div", FN_GRAPH_DIV},
+    {"Sqrt", FN_GRAPH_SQRT},
+    {"Expand", FN_GRAPH_PASS},
+    {"CastLike", FN_GRAPH_PASS},
+    {"ConstantOfShape", FN_GRAPH_CONST},
 };
 
 struct onnx {
@@ -171,6 +184,17 @@ static fn_status add_initializer(struct onnx *onnx, struct fn_wire message, stru
 
 /* ---- nodes ---------------------------------------------------------------------------------- */
 
+/* A constant that is one number, given by its bits. */
+static fn_status use_number(struct fn_source *source, uint32_t bits, struct fn_graph_node *node,
+                            struct fn_error *err) {
+    void *memory;
+    fn_status status = fn_source_allocate(source, sizeof bits, &memory, err);
+    if (status != FN_OK) return status;
+    memcpy(memory, &bits, sizeof bits);
+    node->tensor = (struct fn_raw_tensor){.dtype = FN_DTYPE_F32, .data = memory};
+    return FN_OK;
+}
+
 static fn_status read_attribute(struct onnx *onnx, struct fn_wire message,
                                 struct fn_graph_node *node, bool *group, struct fn_error *err) {
     struct fn_wire_field field;
@@ -195,6 +219,8 @@ static fn_status read_attribute(struct onnx *onnx, struct fn_wire message,
     if (fn_wire_is(&name, "group") && integer != 1) *group = true;
     if (node->op == FN_GRAPH_CONST && fn_wire_is(&name, "value") && tensor.at)
         return read_tensor(onnx, tensor, node, &ignored, err);
+    if (node->op == FN_GRAPH_CONST && fn_wire_is(&name, "value_float"))
+        return use_number(onnx->graph.source, bits, node, err);
     return FN_OK;
 }
 
