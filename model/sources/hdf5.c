@@ -20,6 +20,8 @@
 
 #define MAX_NAME       512
 #define CPU_SECONDS    60
+#define IMAGE_STEP     65536                 /* bytes by which libhdf5 would let an image grow */
+#define NOWHERE        "/dev/null/image"     /* libhdf5 wants no file of an image's name */
 #define LIBRARY_MEMORY ((uint64_t)512 << 20) /* of the process beside the numbers */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -97,7 +99,8 @@ static bool is_local(hid_t dataset) {
     return H5Pget_layout(list) != H5D_VIRTUAL && H5Pget_external_count(list) == 0;
 }
 
-/* The path, with "<...>/vars/0" become "<layer's name>/0". */
+/* The path, with "<...>/<place>/vars/0" become "vars/<layer's name>/0", or "vars:<place>/0" in a
+ * file that does not name its layers. */
 static bool public_name(hid_t file, const char *path, char *ret_name, size_t size) {
     const char *vars = strstr(path, "/vars/");
     if (!vars || strchr(vars + 6, '/')) return snprintf(ret_name, size, "%s", path) < (int)size;
@@ -106,7 +109,11 @@ static bool public_name(hid_t file, const char *path, char *ret_name, size_t siz
     (void)snprintf(folder, sizeof folder, "%.*s", (int)(vars - path) + 5, path);
     hid_t group = H5Gopen2(file, folder, H5P_DEFAULT);
     char *layer = group >= 0 ? read_text(group, "name") : NULL;
-    int length = snprintf(ret_name, size, "vars/%s/%s", layer ? layer : "", vars + 6);
+    const char *place = vars;
+    while (place > path && place[-1] != '/') place--;
+    int length =
+        layer ? snprintf(ret_name, size, "vars/%s/%s", layer, vars + 6)
+              : snprintf(ret_name, size, "vars:%.*s/%s", (int)(vars - place), place, vars + 6);
     free(layer);
     return length > 0 && (size_t)length < size;
 }
@@ -151,7 +158,7 @@ static void limit(int what, uint64_t value) {
     (void)setrlimit((__rlimit_resource_t)what, &wanted);
 }
 
-static int read_in_child(const char *path, int fd, uint64_t memory_limit) {
+static int read_in_child(const struct fn_hdf5_input *input, int fd, uint64_t memory_limit) {
     struct child child = {.fd = fd, .left = memory_limit, .result = CHILD_OK};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     static const int deadly[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
@@ -159,13 +166,21 @@ static int read_in_child(const char *path, int fd, uint64_t memory_limit) {
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, CPU_SECONDS);
 #ifndef SANITIZED /* sanitizers map terabytes */
-    limit(RLIMIT_AS, memory_limit + LIBRARY_MEMORY);
+    limit(RLIMIT_AS, memory_limit + 2 * input->size + LIBRARY_MEMORY);
 #endif
     (void)H5dont_atexit();
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     (void)H5PLset_loading_state(0);
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (file < 0) return H5Fis_hdf5(path) > 0 ? CHILD_DAMAGED : CHILD_NOT_HDF5;
+    hid_t access = H5P_DEFAULT;
+    if (input->image) { /* an image's own name plays no part */
+        access = H5Pcreate(H5P_FILE_ACCESS);
+        if (H5Pset_fapl_core(access, IMAGE_STEP, false) < 0 ||
+            H5Pset_file_image(access, (void *)(uintptr_t)input->image, input->size) < 0)
+            return CHILD_TOO_LARGE;
+    }
+    hid_t file = H5Fopen(input->image ? NOWHERE : input->path, H5F_ACC_RDONLY, access);
+    if (file < 0)
+        return input->image || H5Fis_hdf5(input->path) > 0 ? CHILD_DAMAGED : CHILD_NOT_HDF5;
     char *config = read_text(file, "model_config");
     if (config) {
         const struct record record = {.kind = 'c', .size = strlen(config)};
@@ -204,15 +219,16 @@ static fn_status explain(const char *path, int wait_status, struct fn_error *err
     }
 }
 
-static fn_status run_child(const char *path, int fd, uint64_t memory_limit, struct fn_error *err) {
+static fn_status run_child(const char *name, const struct fn_hdf5_input *input, int fd,
+                           uint64_t memory_limit, struct fn_error *err) {
     pid_t pid = fork();
     if (pid < 0)
-        return fn_fail(err, FN_IO, "%s: no process to read it in: %s", path, strerror(errno));
-    if (pid == 0) _exit(read_in_child(path, fd, memory_limit));
+        return fn_fail(err, FN_IO, "%s: no process to read it in: %s", name, strerror(errno));
+    if (pid == 0) _exit(read_in_child(input, fd, memory_limit));
     int wait_status;
     while (waitpid(pid, &wait_status, 0) < 0)
-        if (errno != EINTR) return fn_fail(err, FN_INTERNAL, "%s: %s", path, strerror(errno));
-    return explain(path, wait_status, err);
+        if (errno != EINTR) return fn_fail(err, FN_INTERNAL, "%s: %s", name, strerror(errno));
+    return explain(name, wait_status, err);
 }
 
 /* The records as one piece of memory of the source. */
@@ -276,12 +292,14 @@ static fn_status visit_records(struct fn_source *source, const uint8_t *bytes, s
                : fn_fail(err, FN_INTERNAL, "%s: its numbers got lost on the way", source->path);
 }
 
-fn_status fn_hdf5_read(struct fn_source *source, const char *path, fn_hdf5_visit visit,
-                       void *context, const char **ret_config, struct fn_error *err) {
+fn_status fn_hdf5_read(struct fn_source *source, const struct fn_hdf5_input *input,
+                       fn_hdf5_visit visit, void *context, const char **ret_config,
+                       struct fn_error *err) {
     *ret_config = NULL;
     __attribute__((cleanup(close_fd))) int fd = memfd_create("hdf5", MFD_CLOEXEC);
-    if (fd < 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
-    fn_status status = run_child(path, fd, source->memory_limit - source->memory_used, err);
+    if (fd < 0) return fn_fail(err, FN_IO, "%s: %s", source->path, strerror(errno));
+    fn_status status =
+        run_child(source->path, input, fd, source->memory_limit - source->memory_used, err);
     if (status != FN_OK) return status;
     const uint8_t *bytes = NULL;
     size_t size = 0;

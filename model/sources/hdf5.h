@@ -11,15 +11,24 @@
 
 #include "model/sources/tensor.h"
 
-/* Called for each dataset: its path without the leading '/', where the "vars" folder that Keras 3
- * keeps a layer's variables in is replaced by the layer's name. */
+/* Called for each dataset: its path without the leading '/'. Keras 3 keeps a layer's variables in a
+ * folder "vars": such a path becomes "vars/<layer's name>/0", or "vars:<the folder's folder>/0"
+ * when the file does not name the layer. */
 typedef fn_status (*fn_hdf5_visit)(void *context, const struct fn_raw_tensor *tensor,
                                    struct fn_error *err);
 
-/* Visit the datasets of float16, float32 or float64 in the order of their paths; the numbers are of
- * the source. *ret_config: the text of the root's "model_config", of the source, or NULL.
- * FN_BAD_SOURCE, FN_IO. */
-FN_MUST fn_status fn_hdf5_read(struct fn_source *source, const char *path, fn_hdf5_visit visit,
-                               void *context, const char **ret_config, struct fn_error *err);
+/* A file by its path, or its bytes, when `image` is not NULL; both borrowed. */
+struct fn_hdf5_input {
+    const char *path;
+    const void *image; /* [size] */
+    size_t size;
+};
+
+/* Visit the datasets of float16,
+ * float32 or float64 in the order of their paths; the numbers are of the source. *ret_config: the
+ * text of the root's "model_config", of the source, or NULL. FN_BAD_SOURCE, FN_IO. */
+FN_MUST fn_status fn_hdf5_read(struct fn_source *source, const struct fn_hdf5_input *input,
+                               fn_hdf5_visit visit, void *context, const char **ret_config,
+                               struct fn_error *err);
 
 #endif

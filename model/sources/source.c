@@ -11,8 +11,8 @@
 
 static const struct fn_source_reader *const readers[] = {
     &fn_source_extract, /* before checkpoints and npy, which are folders too */
-    &fn_source_tf_checkpoint, &fn_source_npy, /* takes any folder */
-    &fn_source_safetensors,   &fn_source_torch,    &fn_source_keras,
+    &fn_source_tf_checkpoint, &fn_source_npy,                        /* takes any folder */
+    &fn_source_safetensors,   &fn_source_keras,    &fn_source_torch, /* any other ZIP file */
     &fn_source_onnx,          &fn_source_graphdef, /* last: little tells it apart */
 };
 #define N_READERS (sizeof readers / sizeof readers[0])
@@ -115,6 +115,8 @@ const struct fn_source_reader *fn_source_recognise(const char *path) {
 static fn_status fail_unknown(const char *path, struct fn_error *err) {
     struct stat info; /* asked for now only: a checkpoint's prefix need not exist */
     if (stat(path, &info) != 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return fn_fail(err, FN_IO, "%s: is neither a regular file nor a folder", path);
     char known[200] = "";
     for (size_t i = 0; i < N_READERS; i++) {
         size_t used = strlen(known);
