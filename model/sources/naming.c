@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#define MAX_WRAPPERS 4 /* modules around PyTorch's network: "module.", "model.backbone.", ... */
+
 static const char *const slim_suffixes[FN_PARTS] = {
     [FN_PART_KERNEL] = "/weights",
     [FN_PART_BIAS] = "/biases",
@@ -206,7 +208,36 @@ static bool torch_part(const char *rest, enum fn_part *ret_part) {
     return false;
 }
 
-bool fn_naming_torch(const char *name, char ret_scope[FN_NAME_SIZE], enum fn_part *ret_part) {
+/* deepface's network in PyTorch has the same modules under other names: "block35.0.branch_1.0",
+ * "block8.5.up", "bottleneck_bn". Here they become facenet-pytorch's. */
+static const struct {
+    const char *deepface, *torch;
+} renamed[] = {
+    {"block35.#.up.", "repeat_1.#.conv2d."}, {"block35.#.branch_", "repeat_1.#.branch"},
+    {"block17.#.up.", "repeat_2.#.conv2d."}, {"block17.#.branch_", "repeat_2.#.branch"},
+    {"block8.5.up.", "block8.conv2d."},      {"block8.5.branch_", "block8.branch"},
+    {"block8.#.up.", "repeat_3.#.conv2d."},  {"block8.#.branch_", "repeat_3.#.branch"},
+    {"mixed_6a.branch_", "mixed_6a.branch"}, {"mixed_7a.branch_", "mixed_7a.branch"},
+    {"conv2d_1a_3x3.", "conv2d_1a."},        {"conv2d_2a_3x3.", "conv2d_2a."},
+    {"conv2d_2b_3x3.", "conv2d_2b."},        {"conv2d_3b_1x1.", "conv2d_3b."},
+    {"conv2d_4a_3x3.", "conv2d_4a."},        {"conv2d_4b_3x3.", "conv2d_4b."},
+    {"bottleneck.", "last_linear."},         {"bottleneck_bn.", "last_bn."},
+};
+
+/* The name in facenet-pytorch's words; false when it is too long to be any. */
+static bool rename_torch(const char *name, char ret_name[FN_NAME_SIZE]) {
+    for (size_t i = 0; i < sizeof renamed / sizeof renamed[0]; i++) {
+        long number = 0;
+        const char *rest;
+        char begin[FN_NAME_SIZE];
+        if (!match(renamed[i].deepface, name, &number, &rest)) continue;
+        fill(renamed[i].torch, number, begin);
+        return put(ret_name, "%s%s", begin, rest);
+    }
+    return put(ret_name, "%s", name);
+}
+
+static bool split_torch(const char *name, char ret_scope[FN_NAME_SIZE], enum fn_part *ret_part) {
     if (has_prefix(name, "last_linear.") || has_prefix(name, "last_bn.")) {
         char as_module[FN_NAME_SIZE];
         const char *rest = strchr(name, '.') + 1;
@@ -221,6 +252,17 @@ bool fn_naming_torch(const char *name, char ret_scope[FN_NAME_SIZE], enum fn_par
         char slim[FN_NAME_SIZE];
         fill(modules[i].slim, number + 1, slim);
         return put(ret_scope, FN_ROOT "/%s", slim);
+    }
+    return false;
+}
+
+bool fn_naming_torch(const char *name, char ret_scope[FN_NAME_SIZE], enum fn_part *ret_part) {
+    char here[FN_NAME_SIZE];
+    for (int depth = 0; depth <= MAX_WRAPPERS; depth++) {
+        if (rename_torch(name, here) && split_torch(here, ret_scope, ret_part)) return true;
+        const char *dot = strchr(name, '.');
+        if (!dot) return false;
+        name = dot + 1;
     }
     return false;
 }

@@ -20,7 +20,8 @@ bool fn_naming_block(const char *name, char ret_scope[FN_NAME_SIZE]);
 /* The reverse; "" for a scope that is none of the network's. */
 void fn_naming_block_of(const char *scope, char *ret_name, size_t size);
 
-/* A parameter as facenet-pytorch names it: "repeat_1.0.branch1.0.conv.weight". */
+/* A parameter as facenet-pytorch names it ("repeat_1.0.branch1.0.conv.weight") or deepface
+ * ("block35.0.branch_1.0.conv.weight"), within up to four other modules ("module."). */
 bool fn_naming_torch(const char *name, char ret_scope[FN_NAME_SIZE], enum fn_part *ret_part);
 /* The reverse; "" for a scope that is none of the network's. */
 void fn_naming_torch_part(const char *scope, enum fn_part part, char *ret_name, size_t size);

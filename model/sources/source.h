@@ -10,6 +10,7 @@
 #ifndef FN_SOURCE_H
 #define FN_SOURCE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,7 +55,7 @@ struct fn_storage {
 
 struct fn_source {
     const struct fn_source_reader *reader; /* NULL: made in memory */
-    char path[512];                        /* as given, for messages */
+    char path[4096];                       /* as given, for messages */
     char sha256[FN_DIGEST_SIZE];           /* of the file; of a directory see source_npy.c */
     bool residual_scale_folded;            /* else fn_layer.residual_scale is applied */
     double batchnorm_epsilon;

@@ -107,12 +107,10 @@ static fn_status read_folder(const char *path, struct fn_source *source, struct 
 }
 
 static bool recognise(const char *path) {
-    char file[PATH_MAX], head[256] = "";
-    if (snprintf(file, sizeof file, "%s/" FN_EXTRACT_MANIFEST, path) >= (int)sizeof file)
-        return false;
-    FN_CLEANUP(fclose) FILE *stream = fopen(file, "rbe");
-    return stream && fread(head, 1, sizeof head - 1, stream) > 0 &&
-           strstr(head, "\"" FN_EXTRACT_FORMAT "\"");
+    enum { HEAD = 64 }; /* the format comes first in a manifest; the shortest is longer */
+    char file[PATH_MAX], head[HEAD + 1] = "";
+    return snprintf(file, sizeof file, "%s/" FN_EXTRACT_MANIFEST, path) < (int)sizeof file &&
+           fn_source_peek(file, head, HEAD) && strstr(head, "\"" FN_EXTRACT_FORMAT "\"");
 }
 
 const struct fn_source_reader fn_source_extract = {

@@ -6,17 +6,17 @@
  *
  * The digest is over the lines `<sha256 of the file>  <name>\n` of all .npy files in the order of
  * their names, so that `LC_ALL=C sha256sum *.npy | sha256sum` in the directory gives it too. */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "engine/file.h"
 #include "engine/sha256.h"
 #include "model/commands/paths.h"
 #include "model/sources/naming.h"
 #include "model/sources/npy.h"
-#include "model/sources/source.h"
-
-#define MAX_FILE_SIZE ((size_t)256 << 20)
+#include "model/sources/tensor.h"
 
 static bool ends_with(const char *text, const char *end) {
     size_t n = strlen(text), m = strlen(end);
@@ -89,8 +89,7 @@ static fn_status read_file(struct fn_source *source, const char *path, struct fn
     const char *file = fn_path_base(path);
     uint8_t *bytes = NULL;
     size_t size = 0;
-    fn_status status = fn_file_read(path, MAX_FILE_SIZE, &bytes, &size, err);
-    if (status == FN_OK) status = fn_source_own(source, bytes, free, err);
+    fn_status status = fn_source_load(source, path, &bytes, &size, err);
     if (status != FN_OK) return status;
     char hex[FN_SHA256_HEX_SIZE];
     fn_sha256_hex(bytes, size, hex);
@@ -107,26 +106,44 @@ static fn_status read_file(struct fn_source *source, const char *path, struct fn
     return status == FN_OK ? add_array(source, file, scope, part, &npy, err) : status;
 }
 
-/* Files of the directory itself; what lies in folders below is not of this source. */
-static bool is_member(const char *root, const char *path) {
-    size_t length = strlen(root);
-    while (length > 1 && root[length - 1] == '/') length--;
-    return ends_with(path, ".npy") && strchr(path + length + 1, '/') == NULL;
+static int is_npy(const struct dirent *entry) {
+    return ends_with(entry->d_name, ".npy");
+}
+
+static int compare_names(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* The .npy files of the directory itself; what lies in folders below is not of this source. */
+static fn_status read_files(struct fn_source *source, struct dirent *const *entries, int n,
+                            struct fn_error *err) {
+    struct fn_sha256 *sha = fn_sha256_new();
+    if (!sha) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", source->path);
+    fn_status status = FN_OK;
+    for (int i = 0; i < n && status == FN_OK; i++) {
+        char path[PATH_MAX];
+        if (snprintf(path, sizeof path, "%s/%s", source->path, entries[i]->d_name) >=
+            (int)sizeof path)
+            status = fn_fail(err, FN_IO, "%s: path is too long", entries[i]->d_name);
+        else
+            status = read_file(source, path, sha, err);
+    }
+    fn_sha256_finish(sha, source->sha256);
+    return status;
 }
 
 static fn_status read_directory(const char *path, struct fn_source *source, struct fn_error *err) {
-    FN_CLEANUP(fn_paths_done) struct fn_paths paths = {0};
-    fn_status status = fn_paths_list(path, &paths, err);
-    if (status != FN_OK) return status;
-    struct fn_sha256 *sha = fn_sha256_new();
-    if (!sha) return fn_fail(err, FN_NO_MEMORY, "%s: no memory", path);
-    for (size_t i = 0; i < paths.n && status == FN_OK; i++)
-        if (is_member(path, paths.path[i])) status = read_file(source, paths.path[i], sha, err);
-    fn_sha256_finish(sha, source->sha256);
+    struct dirent **entries = NULL;
+    int n = scandir(path, &entries, is_npy, compare_names);
+    if (n < 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+    fn_status status = read_files(source, entries, n, err);
+    for (int i = 0; i < n; i++) free(entries[i]);
+    free((void *)entries);
     source->residual_scale_folded = true;
     if (status == FN_OK && source->n_scopes == 0)
         return fn_fail(err, FN_BAD_SOURCE,
-                       "%s: no weights found; expected .npy files like Conv2d_1a_3x3_kernel.npy",
+                       "%s: a folder without trained weights; expected .npy files like "
+                       "Conv2d_1a_3x3_kernel.npy, or one checkpoint's .index",
                        path);
     return status;
 }

@@ -315,12 +315,14 @@ static bool is_table(const char *index_path) {
            fn_sstable_recognise(tail, sizeof tail);
 }
 
-/* The prefix of the one checkpoint in a folder; false when there is none, or several. */
-static bool find_in_folder(const char *folder, char *ret_prefix, size_t size) {
+/* The prefix of the one checkpoint in a folder whose name begins with `stem`; false when there is
+ * none, or several. */
+static bool find_in_folder(const char *folder, const char *stem, char *ret_prefix, size_t size) {
     FN_CLEANUP(closedir) DIR *stream = opendir(folder);
     int found = 0;
     for (const struct dirent *entry; stream && (entry = readdir(stream));) {
         char path[PATH_MAX];
+        if (strncmp(entry->d_name, stem, strlen(stem)) != 0) continue;
         int length = snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         if (length < 0 || (size_t)length >= size || !is_table(path)) continue;
         if (!strip(path, ".index")) continue;
@@ -330,16 +332,23 @@ static bool find_in_folder(const char *folder, char *ret_prefix, size_t size) {
     return found == 1;
 }
 
+/* The graph beside a checkpoint has its prefix, or the prefix without `.ckpt-<step>`: so facenet's
+ * training names it, once for all its steps. */
 static bool find_prefix(const char *path, char *ret_prefix, size_t size) {
     char index[PATH_MAX];
     struct stat info;
     if (strlen(path) >= size) return false;
     (void)snprintf(ret_prefix, size, "%s", path);
-    if (!strip(ret_prefix, ".index") && !strip(ret_prefix, ".meta") && stat(path, &info) == 0 &&
-        S_ISDIR(info.st_mode))
-        return find_in_folder(path, ret_prefix, size);
+    bool is_meta = strip(ret_prefix, ".meta");
+    if (!is_meta && !strip(ret_prefix, ".index") && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return find_in_folder(path, "", ret_prefix, size);
     (void)snprintf(index, sizeof index, "%s.index", ret_prefix);
-    return is_table(index);
+    if (is_table(index) || !is_meta) return is_table(index);
+    char folder[PATH_MAX], stem[PATH_MAX + 8];
+    const char *base = fn_path_base(path);
+    (void)snprintf(folder, sizeof folder, "%.*s.", (int)(base - path), path);
+    (void)snprintf(stem, sizeof stem, "%.*s.ckpt-", (int)(strlen(base) - strlen(".meta")), base);
+    return find_in_folder(folder, stem, ret_prefix, size);
 }
 
 static bool recognise(const char *path) {
@@ -350,6 +359,10 @@ static bool recognise(const char *path) {
 static fn_status read_meta(const struct bundle *bundle, struct fn_error *err) {
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s.meta", bundle->prefix);
+    const char *step = strstr(fn_path_base(bundle->prefix), ".ckpt-");
+    if (access(path, R_OK) != 0 && step)
+        (void)snprintf(path, sizeof path, "%.*s.meta", (int)(step - bundle->prefix),
+                       bundle->prefix);
     return access(path, R_OK) == 0 ? fn_graph_read_meta(bundle->source, path, err) : FN_OK;
 }
 

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * source_torch.c -- a PyTorch state dict with the names of facenet-pytorch: kernels OIHW, BatchNorm
- * with gamma (`weight`) and its epsilon of 0.001, residual scales not folded. Names may have the
- * "module." that data-parallel training puts before them. */
-#include <string.h>
-
+ * source_torch.c -- a PyTorch state dict with the names of facenet-pytorch or deepface: kernels
+ * OIHW, BatchNorm with gamma (`weight`) and its epsilon of 0.001, residual scales not folded. */
 #include "engine/sha256.h"
 #include "model/sources/naming.h"
 #include "model/sources/tensor.h"
@@ -13,11 +10,10 @@
 static fn_status visit_tensor(void *context, const struct fn_raw_tensor *tensor,
                               struct fn_error *err) {
     struct fn_source *source = context;
-    const char *name = tensor->name;
-    if (strncmp(name, "module.", 7) == 0) name += 7;
     char scope[FN_NAME_SIZE];
     enum fn_part part;
-    if (!fn_naming_torch(name, scope, &part)) return fn_source_skip(source, tensor->name, err);
+    if (!fn_naming_torch(tensor->name, scope, &part))
+        return fn_source_skip(source, tensor->name, err);
     return fn_tensor_add(source, scope, part, FN_LAYOUT_OIHW, tensor, err);
 }
 

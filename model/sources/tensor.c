@@ -105,20 +105,22 @@ fn_status fn_source_allocate(struct fn_source *source, uint64_t size, void **ret
     return status;
 }
 
+fn_status fn_source_charge_file(struct fn_source *source, const char *path, struct fn_error *err) {
+    struct stat info;
+    if (stat(path, &info) != 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode)) return fn_fail(err, FN_IO, "%s: is not a regular file", path);
+    return fn_source_charge(source, (uint64_t)info.st_size, err);
+}
+
 fn_status fn_source_load(struct fn_source *source, const char *path, uint8_t **ret_bytes,
                          size_t *ret_size, struct fn_error *err) {
-    struct stat info;
-    if (stat(path, &info) == 0 && S_ISREG(info.st_mode)) {
-        fn_status status = fn_source_charge(source, (uint64_t)info.st_size, err);
-        if (status != FN_OK) return status;
-        source->memory_used -= (uint64_t)info.st_size;
-    }
+    uint64_t before = source->memory_used;
+    fn_status status = fn_source_charge_file(source, path, err);
+    if (status != FN_OK) return status;
     uint8_t *bytes = NULL;
-    size_t size = 0;
-    fn_status status =
-        fn_file_read(path, source->memory_limit - source->memory_used, &bytes, &size, err);
+    size_t size = 0; /* no more than was charged, even when the file grows meanwhile */
+    status = fn_file_read(path, source->memory_used - before, &bytes, &size, err);
     if (status == FN_OK) status = fn_source_own(source, bytes, free, err);
-    if (status == FN_OK) status = fn_source_charge(source, size, err);
     if (status != FN_OK) return status;
     *ret_bytes = bytes;
     *ret_size = size;

@@ -48,6 +48,30 @@ static void the_scopes_are_all_different_and_end_with_the_head(void **state) {
     assert_string_equal(a, "InceptionResnetV1/Bottleneck");
 }
 
+static void deepface_s_modules_and_wrappers_are_understood(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *scope;
+        enum fn_part part;
+    } cases[] = {
+        {"block35.4.branch_2.1.conv.weight", "Repeat/block35_5/Branch_2/Conv2d_0b_3x3",
+         FN_PART_KERNEL},
+        {"block8.5.up.bias", "Block8/Conv2d_1x1", FN_PART_BIAS},
+        {"block8.4.up.bias", "Repeat_2/block8_5/Conv2d_1x1", FN_PART_BIAS},
+        {"block8.5.branch_0.bn.running_var", "Block8/Branch_0/Conv2d_1x1", FN_PART_VARIANCE},
+        {"conv2d_3b_1x1.bn.bias", "Conv2d_3b_1x1", FN_PART_BETA},
+        {"bottleneck_bn.weight", "Bottleneck", FN_PART_GAMMA},
+        {"module.model.net.backbone.last_bn.bias", "Bottleneck", FN_PART_BETA},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char scope[FN_NAME_SIZE] = "";
+        enum fn_part part = FN_PARTS;
+        assert_true(fn_naming_torch(cases[i].name, scope, &part));
+        assert_string_equal(scope + sizeof FN_ROOT, cases[i].scope);
+        assert_int_equal(part, cases[i].part);
+    }
+}
+
 static void the_slip_in_deepface_s_names_is_understood(void **state) {
     (void)state;
     char scope[FN_NAME_SIZE];
@@ -87,6 +111,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_scope_is_found_by_each_of_its_names),
         cmocka_unit_test(the_scopes_are_all_different_and_end_with_the_head),
+        cmocka_unit_test(deepface_s_modules_and_wrappers_are_understood),
         cmocka_unit_test(the_slip_in_deepface_s_names_is_understood),
         cmocka_unit_test(what_is_no_name_of_the_network_is_none),
     };
