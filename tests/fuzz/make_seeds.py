@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Make the seeds in tests/fuzz/corpus/ for the readers of trained weights: files of a layer or two,
-by the programs that make such files. `make_seeds.py tensorflow` and `make_seeds.py torch`, each
-with the environment that tests/model/make_fixtures.py names. (initializer-without-name was found by
+by the programs that make such files. `make_seeds.py plain`, `tensorflow` and `torch`, each
+with the environment that tests/model/producers names. (initializer-without-name was found by
 fuzzing.)
 """
 
@@ -22,6 +22,53 @@ SCOPE = "InceptionResnetV1/Conv2d_1a_3x3"
 def put(target, name, data):
     (CORPUS / target).mkdir(parents=True, exist_ok=True)
     (CORPUS / target / name).write_bytes(data)
+
+
+def varint(n):
+    return bytes([n & 127 | 128]) + varint(n >> 7) if n > 127 else bytes([n])
+
+
+def plain(tmp):
+    """What needs no producer but NumPy and safetensors."""
+    import hashlib
+    import json
+    import struct
+
+    import numpy as np
+    from safetensors.numpy import save
+
+    kernel = np.ones((1, 3, 3, 3), np.float32)
+    slim = {f"{SCOPE}/weights": kernel.transpose(2, 3, 1, 0).copy()}
+    slim |= {f"{SCOPE}/BatchNorm/{p}": np.ones(1, np.float32) for p in ("beta", "moving_mean")}
+    put("source_safetensors", "slim", save(slim, metadata={"residual_scale": "folded"}))
+    torch_names = {"module.conv2d_1a.conv.weight": kernel, "block8.5.up.bias": np.ones(2)}
+    put("source_safetensors", "torch", save(torch_names))
+
+    file = io.BytesIO()
+    np.save(file, np.ones(3, np.float32))
+    entry = {
+        "name": f"{SCOPE}/BatchNorm/beta",
+        "file": "ones.npy",
+        "sha256": hashlib.sha256(file.getvalue()).hexdigest(),
+    }
+    manifest = {
+        "format": "facenetd-extract",
+        "version": 1,
+        "layout": "HWIO",
+        "batchnorm_epsilon": 0.001,
+        "residual_scale": "folded",
+        "tensors": [entry],
+    }
+    put("source_extract", "one", json.dumps(manifest, indent=1).encode())
+
+    # Changes to a graph (fuzz_graph.c): none; two nodes that lead to each other; other operations.
+    for name, changes in (
+        ("none", []),
+        ("circle", [(0, 5, 9), (0, 8, 6), (0, 6, 8), (1, 7, 12)]),
+        ("operations", [(1, i, i) for i in range(0, 60, 7)]),
+        ("shapes", [(2, i, 0x1234 + i) for i in range(1, 40, 3)]),
+    ):
+        put("graph", name, b"".join(struct.pack("<BHH", *c) for c in changes))
 
 
 def tensorflow(tmp):
@@ -45,7 +92,9 @@ def tensorflow(tmp):
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(tmp / "m"), write_meta_graph=False)
         frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["y"])
-    put("source_graphdef", "one-conv", frozen.SerializeToString())
+    graph = frozen.SerializeToString()
+    put("source_graphdef", "one-conv", graph)
+    put("graph_meta", "one-conv", b"\x12" + varint(len(graph)) + graph)
     index = (tmp / "m.index").read_bytes()
     put("source_tf_checkpoint", "index", b"\0" + index)
     put("source_tf_checkpoint", "index-repaired", b"\1" + index)
@@ -58,6 +107,10 @@ def tensorflow(tmp):
     model.save_weights(tmp / "model.weights.h5")
     put("source_keras", "model", (tmp / "model.h5").read_bytes())
     put("source_keras", "keras3", (tmp / "model.weights.h5").read_bytes())
+    model.save(tmp / "model.keras")  # under Keras 2.15 too, which does not name layers in it
+    number = keras.__version__.split(".")[0]
+    put("source_keras", f"keras{number}-zip", (tmp / "model.keras").read_bytes())
+    put("zip", f"keras{number}", (tmp / "model.keras").read_bytes())
 
     for name, array in (
         ("half", np.arange(6, dtype=np.float16).reshape(2, 3)),
@@ -86,6 +139,7 @@ def torch(tmp):
         torch.save(what, tmp / name, **options)
         put("source_torch", name, (tmp / name).read_bytes())
         if name != "legacy":
+            put("zip", name, (tmp / name).read_bytes())
             with zipfile.ZipFile(tmp / name) as file:
                 member = next(n for n in file.namelist() if n.endswith("data.pkl"))
                 put("pickle", name, file.read(member))
@@ -110,4 +164,6 @@ def torch(tmp):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        {"tensorflow": tensorflow, "torch": torch}[sys.argv[1]](pathlib.Path(folder))
+        {"plain": plain, "tensorflow": tensorflow, "torch": torch}[sys.argv[1]](
+            pathlib.Path(folder)
+        )

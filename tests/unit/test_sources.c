@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files of the real producers (tests/model/make_fixtures.py), all of one set of weights: every
+ * Files of the real producers (tests/model/producers), all of one set of weights: every
  * source gives the same network, and so does what is extracted from it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -154,19 +154,38 @@ static const char *const in_parts[] = {
     "keras-weights.h5",  "keras-model.h5",
     "keras3.weights.h5",
 };
+/* The same for a network of 128 floats. */
+static const char *const in_parts_128[] = {
+    "128d/20170512-110547",
+    "128d/20170512-110547/model-20170512-110547.meta",
+    "128d/20170512-110547/20170512-110547.pb",
+    "128d/facenet_weights.h5",
+    "128d/facenet.keras",
+    "128d/deepface_weights.pth",
+    "128d/facenet-pytorch.safetensors",
+    "128d/dynamo-plain.onnx",
+};
 /* Sources whose producer folded BatchNorm in float32. */
 static const char *const folded_by_producer[] = {"torch-folded.onnx", "keras-frozen.pb"};
+static const char *const folded_by_producer_128[] = {"128d/dynamo.onnx", "128d/optimized.pb"};
 
-static void every_source_gives_the_same_network_bit_for_bit(void **state) {
-    (void)state;
+static void assert_all_same(const char *reference, const char *const *names, size_t n) {
     static struct folded expected, found;
-    load("slim.safetensors", &expected);
-    for (size_t i = 0; i < sizeof in_parts / sizeof in_parts[0]; i++) {
-        load(in_parts[i], &found);
+    load(reference, &expected);
+    for (size_t i = 0; i < n; i++) {
+        print_message("%s\n", names[i]);
+        load(names[i], &found);
         assert_same(&expected, &found);
         release(&found);
     }
     release(&expected);
+}
+
+static void every_source_gives_the_same_network_bit_for_bit(void **state) {
+    (void)state;
+    assert_all_same("slim.safetensors", in_parts, sizeof in_parts / sizeof in_parts[0]);
+    assert_all_same("128d/slim.safetensors", in_parts_128,
+                    sizeof in_parts_128 / sizeof in_parts_128[0]);
 }
 
 /* Least-squares fractional bits of one channel, as the quantizer chooses them. */
@@ -188,34 +207,46 @@ static int best_frac_bits(const double *w, size_t n) {
     return best;
 }
 
-static void a_folded_source_differs_in_one_weight_of_a_thousand_by_one_step(void **state) {
-    (void)state;
-    static struct folded parts, folded;
-    load("slim.safetensors", &parts);
-    for (size_t s = 0; s < sizeof folded_by_producer / sizeof folded_by_producer[0]; s++) {
-        size_t total = 0, different = 0;
-        load(folded_by_producer[s], &folded);
-        for (int i = 0; i < parts.network.n_layers; i++) {
-            const struct fn_layer *layer = &parts.network.layers[i];
-            if (layer->op == FN_OP_POOL) continue;
-            size_t per_channel = n_weights(layer) / (size_t)layer->out_channels;
-            for (size_t oc = 0; oc < (size_t)layer->out_channels; oc++) {
-                const double *a = parts.weights[i] + oc * per_channel;
-                const double *b = folded.weights[i] + oc * per_channel;
-                int f = best_frac_bits(a, per_channel);
-                assert_int_equal(f, best_frac_bits(b, per_channel));
-                for (size_t k = 0; k < per_channel; k++, total++) {
-                    double step = fn_quantize_real(a[k], f) - fn_quantize_real(b[k], f);
-                    assert_true(fabs(step) <= 1);
-                    different += step != 0;
-                }
+static void assert_nearly_same(const struct folded *parts, const struct folded *folded) {
+    size_t total = 0, different = 0;
+    for (int i = 0; i < parts->network.n_layers; i++) {
+        const struct fn_layer *layer = &parts->network.layers[i];
+        if (layer->op == FN_OP_POOL) continue;
+        size_t per_channel = n_weights(layer) / (size_t)layer->out_channels;
+        for (size_t oc = 0; oc < (size_t)layer->out_channels; oc++) {
+            const double *a = parts->weights[i] + oc * per_channel;
+            const double *b = folded->weights[i] + oc * per_channel;
+            int f = best_frac_bits(a, per_channel);
+            assert_int_equal(f, best_frac_bits(b, per_channel));
+            for (size_t k = 0; k < per_channel; k++, total++) {
+                double step = fn_quantize_real(a[k], f) - fn_quantize_real(b[k], f);
+                assert_true(fabs(step) <= 1);
+                different += step != 0;
             }
         }
-        assert_true(total > 50000);
-        assert_true(different * 1000 <= total);
+    }
+    assert_true(total > 50000);
+    assert_true(different * 1000 <= total);
+}
+
+static void assert_all_nearly_same(const char *reference, const char *const *names, size_t n) {
+    static struct folded parts, folded;
+    load(reference, &parts);
+    for (size_t i = 0; i < n; i++) {
+        print_message("%s\n", names[i]);
+        load(names[i], &folded);
+        assert_nearly_same(&parts, &folded);
         release(&folded);
     }
     release(&parts);
+}
+
+static void a_folded_source_differs_in_one_weight_of_a_thousand_by_one_step(void **state) {
+    (void)state;
+    assert_all_nearly_same("slim.safetensors", folded_by_producer,
+                           sizeof folded_by_producer / sizeof folded_by_producer[0]);
+    assert_all_nearly_same("128d/slim.safetensors", folded_by_producer_128,
+                           sizeof folded_by_producer_128 / sizeof folded_by_producer_128[0]);
 }
 
 static void what_is_extracted_is_the_source_bit_for_bit(void **state) {
@@ -379,8 +410,9 @@ static void a_flipped_bit_under_a_checksum_is_found(void **state) {
 
 static void a_memory_limit_is_kept(void **state) {
     (void)state;
-    static const char *const names[] = {"frozen.pb",     "torch-legacy.pt",   "torch-zip.pt",
-                                        "torch-bn.onnx", "keras3.weights.h5", "tf-checkpoint"};
+    static const char *const names[] = {"frozen.pb",        "torch-legacy.pt",   "torch-zip.pt",
+                                        "torch-bn.onnx",    "keras3.weights.h5", "tf-checkpoint",
+                                        "slim.safetensors", "128d/facenet.keras"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const struct fn_source_options options = {.memory_limit = 200000};
         struct fn_source *source = NULL;
@@ -388,6 +420,28 @@ static void a_memory_limit_is_kept(void **state) {
         assert_int_equal(fn_source_open_with(fixture(names[i]), &options, &source, &err),
                          FN_BAD_SOURCE);
         assert_non_null(strstr(err.text, "limit"));
+    }
+}
+
+/* Opening a pipe waits for its other end: no reader may. */
+static void what_is_no_file_is_refused_at_once(void **state) {
+    (void)state;
+    char pipe[PATH_MAX], within[PATH_MAX];
+    (void)snprintf(pipe, sizeof pipe, "%s/pipe", folder);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    (void)snprintf(within, sizeof within, "%s/pipes", folder);
+    assert_int_equal(mkdir(within, 0700), 0);
+    (void)snprintf(within, sizeof within, "%s/pipes/manifest.json", folder);
+    assert_int_equal(mkfifo(within, 0600), 0);
+    (void)snprintf(within, sizeof within, "%s/pipes/Conv2d_1a_3x3_kernel.npy", folder);
+    assert_int_equal(mkfifo(within, 0600), 0);
+    (void)snprintf(within, sizeof within, "%s/pipes", folder);
+    const char *const paths[] = {pipe, within, "/dev/zero", "/dev/null"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct fn_source *source = NULL;
+        struct fn_error err = {0};
+        assert_int_equal(fn_source_open(paths[i], &source, &err), FN_IO);
+        assert_non_null(strstr(err.text, "regular file"));
     }
 }
 
@@ -402,6 +456,7 @@ int main(void) {
         cmocka_unit_test(a_truncated_source_is_refused),
         cmocka_unit_test(a_flipped_bit_under_a_checksum_is_found),
         cmocka_unit_test(a_memory_limit_is_kept),
+        cmocka_unit_test(what_is_no_file_is_refused_at_once),
     };
     return cmocka_run_group_tests(tests, unpack_fixtures, remove_fixtures);
 }
