@@ -11,7 +11,7 @@ import torch
 
 from model.train import curves, fit, fixed, network, pairs, pictures, teacher
 from model.train.detector import fit as detector_fit
-from model.train.detector import networks, scenes
+from model.train.detector import networks, rounds, scenes
 
 
 def _device(name):
@@ -90,6 +90,13 @@ def _detector(o):
         elif run.checkpoint.exists():
             raise fit.BadRun(f"{run.checkpoint}: there is one already; --resume it")
         run.train(o.stop_after)
+    networks.save_name(o.output, o.name)
+    print(f"written {o.output}, for `facenet-model quantize --detector`")
+
+
+def _own_detector(o):
+    seen = scenes.Pictures(o.folders)
+    rounds.train(o.output, seen, o.teacher, _device(o.device), o.seed, o.resume)
     networks.save_name(o.output, o.name)
     print(f"written {o.output}, for `facenet-model quantize --detector`")
 
@@ -189,6 +196,18 @@ def _parser():
     p.add_argument("--stop-after", type=int, metavar="STEP", help="stop early, to be resumed")
     _add_common(p)
     p.set_defaults(run=_detector)
+
+    p = commands.add_parser(
+        "own-detector", help="train a detector in the rounds in which this repository's was made"
+    )
+    p.add_argument("folders", nargs="+", metavar="FOLDER", help="of photographs, any depth")
+    p.add_argument("-o", "--output", required=True, metavar="RUN", help="folder of the run")
+    p.add_argument("--teacher", required=True, metavar="DIR", help="pnet/, rnet/ and onet/ of .npy")
+    p.add_argument("--name", default="unnamed", help="of the detector, for those who ask")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--resume", action="store_true", help="go on where RUN was interrupted")
+    _add_common(p)
+    p.set_defaults(run=_own_detector)
 
     p = commands.add_parser("plot", help="draw a run's curves and say what they mean")
     p.add_argument("run_folder", metavar="RUN")

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from model.train import curves
-from model.train.detector import fit, networks, scenes, solve, windows
+from model.train.detector import fit, networks, rounds, scenes, solve, windows
 from model.train.pictures import BadPictures
 from tests.train.conftest import DATA, ROOT, smooth_picture, tool
 
@@ -220,6 +220,32 @@ def test_the_command_trains_and_goes_on(photographs, teacher, tmp_path):
     assert run("--resume").returncode == 0
     assert (tmp_path / "run" / "name.txt").read_text() == "of-a-test\n"
     assert (tmp_path / "run" / "pnet" / "conv4-2_weights.npy").exists()
+
+
+def test_rounds_go_on_from_each_other_and_end_with_the_last_of_each_network(
+    photographs, teacher, tmp_path
+):
+    def part(steps):
+        return rounds.Part(steps, batch=4, pieces=60)
+
+    plan = ({name: part(2) for name in networks.NAMES}, {"pnet": part(3)})
+
+    def train(folder, resume=False, of=plan):
+        rounds.train(folder, seen, teacher, CPU, resume=resume, rounds=of)
+        names = (f"{name}/conv1_weights.npy" for name in ("pnet", "onet"))
+        return [(folder / name).read_bytes() for name in names]
+
+    seen = scenes.Pictures([photographs])
+    early = train(tmp_path / "a", of=plan[:1])
+    with pytest.raises(fit.BadRun, match="--resume"):
+        train(tmp_path / "a")
+    pnet, onet = train(tmp_path / "a", resume=True)
+    assert pnet != early[0] and onet == early[1]
+    assert train(tmp_path / "b") == [pnet, onet]
+    goes_on = fit.settings("pnet", 3, 60, start=str(tmp_path / "a" / "round-1"))
+    student = fit.Run(tmp_path / "c", "pnet", goes_on, None, None, CPU).student
+    before = networks.load(tmp_path / "a" / "round-1", "pnet")
+    assert all(map(torch.equal, student.parameters(), before.parameters()))
 
 
 def test_solved_heads_answer_as_the_teacher_where_they_can():
