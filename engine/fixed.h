@@ -17,6 +17,7 @@
 #define FN_SHIFT_MAX      30 /* s: accumulator to output */
 #define FN_RESIDUAL_MAX   23 /* r: block input to accumulator */
 #define FN_POOL_SHIFT_MAX 30 /* |d|: pooled branch to its concat */
+#define FN_REMAINDER_MAX  8  /* fractional bits of a remainder beyond its tensor's */
 
 static inline int32_t fn_clamp(int32_t x, int32_t low, int32_t high) {
     return x < low ? low : x > high ? high : x;
@@ -31,6 +32,18 @@ static inline int32_t fn_round_shift(int32_t acc, int s) {
 /* Accumulator to output byte. relu: 0...127; otherwise -128...127. */
 static inline int8_t fn_requantize(int32_t acc, int s, int relu) {
     return (int8_t)fn_clamp(fn_round_shift(acc, s), relu ? 0 : -128, 127);
+}
+
+/* The same to an output byte q and what rounding left of it, with d in 1...8 more fractional bits:
+ * together q * 2^d + remainder, the remainder in -2^(d-1)...2^(d-1) - 1. d <= s. */
+static inline int8_t fn_requantize_wide(int32_t acc, int s, int d, int relu,
+                                        int8_t *ret_remainder) {
+    int32_t unit = INT32_C(1) << d, half = unit >> 1;
+    int32_t wide =
+        fn_clamp(fn_round_shift(acc, s - d), relu ? 0 : -128 * unit, 128 * unit - half - 1);
+    int32_t q = (wide + half) >> d;
+    *ret_remainder = (int8_t)(wide - q * unit);
+    return (int8_t)q;
 }
 
 /* A pooled byte q with f_pool fractional bits, brought to f_concat: d = f_pool - f_concat. */

@@ -19,6 +19,11 @@ void fn_channel_bounds(const struct fn_channel *channel, int64_t *ret_min, int64
     if (channel->bias > 0) max += channel->bias;
     if (channel->bias < 0) min += channel->bias;
     if (channel->has_residual) max += INT64_C(127) << channel->residual_shift;
+    if (channel->residual_remainder > 0) {
+        int64_t unit = INT64_C(1) << (channel->residual_shift - channel->residual_remainder);
+        max += 127 * unit;
+        min -= 128 * unit;
+    }
     if (channel->shift > 0) max += INT64_C(1) << (channel->shift - 1);
     *ret_min = min;
     *ret_max = max;
@@ -28,6 +33,9 @@ bool fn_channel_fits(const struct fn_channel *channel) {
     if (channel->shift < 0 || channel->shift > FN_SHIFT_MAX) return false;
     if (channel->has_residual &&
         (channel->residual_shift < 0 || channel->residual_shift > FN_RESIDUAL_MAX))
+        return false;
+    if (channel->remainder > channel->shift ||
+        channel->residual_remainder > channel->residual_shift)
         return false;
     int64_t min, max;
     fn_channel_bounds(channel, &min, &max);

@@ -19,12 +19,15 @@ struct fn_channel {
     int shift;         /* s; 0 for the head */
     bool has_residual;
     int residual_shift; /* r, if has_residual */
+    /* Fractional bits that a remainder has more than its tensor (network.h); 0: there is none. */
+    int residual_remainder, remainder;
 };
 
 /* Largest and smallest accumulator, residual and rounding constant included. */
 void fn_channel_bounds(const struct fn_channel *channel, int64_t *ret_min, int64_t *ret_max);
 
-/* Whether the channel obeys: bounds within int32, 0 <= s <= 30, 0 <= r <= 23. */
+/* Whether the channel obeys: bounds within int32, 0 <= s <= 30, 0 <= r <= 23, and a remainder's
+ * bits at most those of its shift. */
 bool fn_channel_fits(const struct fn_channel *channel);
 
 #endif

@@ -28,6 +28,10 @@ int fn_model_residual_shift(const struct fn_model *model, int layer, int output_
            model->frac_bits[l->residual];
 }
 
+int fn_remainder_bits(const int8_t *tensor_frac_bits, int tensor, int remainder) {
+    return remainder ? tensor_frac_bits[remainder] - tensor_frac_bits[tensor] : 0;
+}
+
 int fn_model_pool_shift(const struct fn_model *model, int layer) {
     const struct fn_layer *l = &model->network.layers[layer];
     return model->frac_bits[l->input] - model->frac_bits[l->output];

@@ -85,6 +85,8 @@ void fn_model_close(struct fn_model *model);
 int fn_model_shift(const struct fn_model *model, int layer, int output_channel);
 /* r of an output channel: bits the residual is shifted left before it is added. */
 int fn_model_residual_shift(const struct fn_model *model, int layer, int output_channel);
+/* Fractional bits that a remainder has more than the tensor it is of; 0 for the index 0, none. */
+int fn_remainder_bits(const int8_t *tensor_frac_bits, int tensor, int remainder);
 /* d of a pool: right shift (negative: left) from its input's to its output's fractional bits. */
 int fn_model_pool_shift(const struct fn_model *model, int layer);
 

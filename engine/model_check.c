@@ -26,6 +26,9 @@ void fn_channel_describe(const struct fn_network *network, const int8_t *tensor_
         .shift = l->op == FN_OP_HEAD ? 0 : f_acc - tensor_frac_bits[l->output],
         .has_residual = l->residual >= 0,
         .residual_shift = l->residual >= 0 ? f_acc - tensor_frac_bits[l->residual] : 0,
+        .residual_remainder =
+            fn_remainder_bits(tensor_frac_bits, l->residual, l->residual_remainder),
+        .remainder = fn_remainder_bits(tensor_frac_bits, l->output, l->remainder),
     };
 }
 
@@ -44,13 +47,15 @@ static fn_status check_channel(const struct fn_model *model, const char *name, i
                        name, l->name, oc);
     if (fn_channel_fits(&channel)) return FN_OK;
     int64_t min = 0, max = 0;
-    if (channel.residual_shift >= 0 && channel.residual_shift <= FN_RESIDUAL_MAX)
+    if (channel.residual_shift >= channel.residual_remainder &&
+        channel.residual_shift <= FN_RESIDUAL_MAX)
         fn_channel_bounds(&channel, &min, &max);
     return fn_fail(err, FN_BAD_MODEL,
                    "%s: %s channel %d: accumulator may reach %lld...%lld with shifts s = %d, "
-                   "r = %d; expected int32, s 0...%d, r 0...%d",
+                   "r = %d; expected int32, s %d...%d, r %d...%d",
                    name, l->name, oc, (long long)min, (long long)max, channel.shift,
-                   channel.residual_shift, FN_SHIFT_MAX, FN_RESIDUAL_MAX);
+                   channel.residual_shift, channel.remainder, FN_SHIFT_MAX,
+                   channel.residual_remainder, FN_RESIDUAL_MAX);
 }
 
 static fn_status check_layer(const struct fn_model *model, const char *name, int layer,
@@ -63,6 +68,11 @@ static fn_status check_layer(const struct fn_model *model, const char *name, int
                            l->name, d, FN_POOL_SHIFT_MAX);
         return FN_OK;
     }
+    int bits = fn_remainder_bits(model->frac_bits, l->output, l->remainder);
+    if (l->remainder && (bits < 1 || bits > FN_REMAINDER_MAX))
+        return fn_fail(err, FN_BAD_MODEL,
+                       "%s: %s: a remainder of %d bits, expected 1...%d more than the output's",
+                       name, l->name, bits, FN_REMAINDER_MAX);
     fn_status status = FN_OK;
     for (int oc = 0; oc < l->out_channels && status == FN_OK; oc++)
         status = check_channel(model, name, layer, oc, err);

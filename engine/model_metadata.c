@@ -63,6 +63,17 @@ static fn_status parse(const char *file_name, const char *text, json_t **ret_val
     return FN_OK;
 }
 
+/* Whether the file names remainders among its activations: it is of a wide network. */
+static bool has_remainders(json_t *bits) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(bits, name, value) {
+        const char *last = strrchr(name, '/');
+        if (last && strcmp(last, "/remainder") == 0) return true;
+    }
+    return false;
+}
+
 static fn_status read_frac_bits(struct fn_model *model, const char *file_name,
                                 struct fn_error *err) {
     const char *text = need(model, file_name, "activation_frac_bits", err);
@@ -70,6 +81,7 @@ static fn_status read_frac_bits(struct fn_model *model, const char *file_name,
     FN_CLEANUP(json_decref) json_t *bits = NULL;
     fn_status status = parse(file_name, text, &bits, err);
     if (status != FN_OK) return status;
+    if (has_remainders(bits)) fn_network_widen(&model->network);
     if (!json_is_object(bits) || json_object_size(bits) != (size_t)model->network.n_tensors)
         return fn_fail(err, FN_BAD_MODEL,
                        "%s: activation_frac_bits has %zu entries, expected an object of %d",

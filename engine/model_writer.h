@@ -29,7 +29,7 @@ struct fn_model_draft {
     struct fn_mtcnn_weights detector; /* into detector_values */
     float *detector_values;           /* owned; see fn_model_draft_add_detector() */
     char detector_name[FN_DETECTOR_NAME_SIZE];
-    char quantizer[64];    /* how the weights were quantized, for people; or "" */
+    char quantizer[96];    /* how the weights were quantized, for people; or "" */
     char *channel_scales;  /* owned: JSON object, see docs/model-format.md; or NULL */
     char calibration[512]; /* JSON object for the metadata: pictures, sha256, crop, cpu; or "" */
     int n_operating_points;

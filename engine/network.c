@@ -6,6 +6,7 @@
  * after a failure every call does nothing. */
 #include "engine/network.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -274,6 +275,31 @@ fn_status fn_network_build(const struct fn_shapes *shapes, struct fn_network *re
     if (b.status == FN_OK) x = add_body(&b, x);
     add_head(&b, x);
     return b.status;
+}
+
+/* The block's up-projection whose output this layer adds, or NULL. */
+static struct fn_layer *find_added(struct fn_network *network, const struct fn_layer *layer) {
+    if (layer->op != FN_OP_CONV || layer->residual < 0) return NULL;
+    for (int i = 0; i < network->n_layers; i++) {
+        struct fn_layer *before = &network->layers[i];
+        if (before->output == layer->residual && before->residual >= 0) return before;
+    }
+    return NULL;
+}
+
+void fn_network_widen(struct fn_network *network) {
+    for (int i = 0; i < network->n_layers; i++) {
+        struct fn_layer *layer = &network->layers[i], *before = find_added(network, layer);
+        if (!before) continue;
+        struct fn_tensor *t = &network->tensors[network->n_tensors];
+        assert(network->n_tensors < FN_MAX_TENSORS);
+        *t = network->tensors[before->output];
+        t->is_signed = t->is_remainder = true;
+        size_t used = strlen(t->name);
+        (void)snprintf(t->name + used, sizeof t->name - used, "/remainder");
+        before->remainder = layer->residual_remainder = network->n_tensors++;
+    }
+    network->is_wide = true;
 }
 
 int64_t fn_layer_macs(const struct fn_network *network, const struct fn_layer *layer) {

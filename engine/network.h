@@ -35,7 +35,8 @@ enum fn_op {
 struct fn_tensor {
     char name[FN_NAME_SIZE]; /* scope of what makes it; a concat is "<block>/concat" */
     int height, width, channels;
-    bool is_signed; /* -128...127 (the picture, Block8's output); otherwise 0...127 */
+    bool is_signed;    /* -128...127 (the picture, Block8's output); otherwise 0...127 */
+    bool is_remainder; /* what rounding to bytes left of another tensor: see fn_network_widen() */
 };
 
 struct fn_layer {
@@ -44,6 +45,9 @@ struct fn_layer {
     int input, output;       /* tensor indices; the head has output = -1 */
     int output_offset;       /* first channel of the output tensor that this layer writes */
     int residual;            /* tensor added before the shift, of the output's shape; or -1 */
+    /* Remainders, which only a wide network has; 0, the picture's index, is none. */
+    int residual_remainder; /* of `residual`, added with it */
+    int remainder;          /* of `output`, written with it */
     int kernel_h, kernel_w, stride;
     int pad_h, pad_w; /* zeros on every side; 0 is VALID, (k - 1) / 2 with stride 1 is SAME */
     int in_channels, out_channels;
@@ -58,6 +62,7 @@ struct fn_network {
     struct fn_tensor tensors[FN_MAX_TENSORS];
     struct fn_layer layers[FN_MAX_LAYERS];
     int embedding_size; /* out_channels of the head */
+    bool is_wide;       /* fn_network_widen() was here */
 };
 
 /* Where the widths come from: the shape [oc][kh][kw][ic] of "<scope>/weights". Returns false when
@@ -72,6 +77,12 @@ struct fn_shapes {
  * or whose shape does not fit, what was found and what was expected. */
 FN_MUST fn_status fn_network_build(const struct fn_shapes *shapes, struct fn_network *ret_network,
                                    struct fn_error *err);
+
+/* Give the sums between residual blocks up to 16 bits: a block whose output the next one adds keeps
+ * what rounding that output to bytes leaves, as one more tensor, "<block>/remainder", and the next
+ * block adds both. Convolutions read the bytes, as ever. A remainder's f is 1...8 more than its
+ * output's. */
+void fn_network_widen(struct fn_network *network);
 
 /* Multiply-accumulates of one layer for one picture (0 for a pool). */
 int64_t fn_layer_macs(const struct fn_network *network, const struct fn_layer *layer);

@@ -39,6 +39,9 @@ static void run_conv(const struct fn_model *model, int index, int8_t *const *ten
     const struct fn_tensor *out = &model->network.tensors[layer->output];
     const struct fn_params *params = &model->params[index];
     const int8_t *residual = layer->residual >= 0 ? tensors[layer->residual] : NULL;
+    const int8_t *low = layer->residual_remainder ? tensors[layer->residual_remainder] : NULL;
+    int low_bits = fn_remainder_bits(model->frac_bits, layer->residual, layer->residual_remainder);
+    int d = fn_remainder_bits(model->frac_bits, layer->output, layer->remainder);
     size_t kernel_size = fn_layer_kernel_size(layer);
     for (int oc = 0; oc < layer->out_channels; oc++) {
         const int8_t *weights = params->weights + (size_t)oc * kernel_size;
@@ -52,7 +55,13 @@ static void run_conv(const struct fn_model *model, int index, int8_t *const *ten
                 size_t at = ((size_t)y * (size_t)out->width + (size_t)x) * (size_t)out->channels +
                             (size_t)(layer->output_offset + oc);
                 if (residual) acc += residual[at] * (INT32_C(1) << r);
-                tensors[layer->output][at] = fn_requantize(acc, s, layer->relu);
+                if (low) acc += low[at] * (INT32_C(1) << (r - low_bits));
+                int8_t *to = &tensors[layer->output][at];
+                if (layer->remainder)
+                    *to =
+                        fn_requantize_wide(acc, s, d, layer->relu, &tensors[layer->remainder][at]);
+                else
+                    *to = fn_requantize(acc, s, layer->relu);
             }
     }
 }

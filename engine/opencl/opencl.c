@@ -88,6 +88,10 @@ static fn_status open_family(struct opencl *o, const struct fn_model *model,
 
 static fn_status opencl_open(const struct fn_model *model, const struct fn_engine_options *options,
                              void **ret_state, struct fn_error *err) {
+    if (model->network.is_wide)
+        return fn_fail(err, FN_NO_DEVICE,
+                       "this model's residual stream is wide (16 bits), which only "
+                       "the reference engine computes (device reference)");
     FN_CLEANUP(opencl_close) struct opencl *o = calloc(1, sizeof *o);
     if (!o) return fn_fail(err, FN_NO_MEMORY, "no memory for the OpenCL engine");
     fn_status status = fn_cl_open(options->device, options->profile, &o->cl, err);

@@ -41,12 +41,18 @@ static json_t *widths(const struct fn_model *model) {
     return object;
 }
 
+/* Files older than the choice say nothing. */
+static json_t *quantizer(const struct fn_model *model) {
+    const char *text = fn_safetensors_metadata(model->file, "quantizer");
+    return json_string(text ? text : "per channel");
+}
+
 static json_t *describe(const struct fn_model *model, const char *path) {
     struct fn_facts facts;
     fn_facts_gather(model, &facts);
     return json_pack(
         "{s:s, s:s, s:b, s:i, s:s, s:s, s:o, s:{s:o, s:o, s:o}, s:o, s:I, s:I, s:i,"
-        " s:{s:o, s:o, s:o, s:o}, s:f, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o}",
+        " s:o, s:{s:o, s:o, s:o, s:o}, s:f, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:o}",
         "file", path, "model", model->id, "untrained", model->untrained, "embedding_size",
         model->network.embedding_size, "preprocessing", fn_preprocessing_name(model->preprocessing),
         "crop", model->crop, "detector", text_or_null(model->detector_name),
@@ -55,10 +61,10 @@ static json_t *describe(const struct fn_model *model, const char *path) {
         /* size */ "calibration", object_of(model, "calibration"), "parameters",
         (json_int_t)facts.parameters, "macs", (json_int_t)facts.macs, "convolutions",
         facts.convolutions,
-        /* fixed point */ "ranges", "weight_frac_bits", span(facts.weights),
-        "up_projection_frac_bits", span(facts.projections), "shifts", span(facts.shifts),
-        "residual_shifts", span(facts.residuals), "largest_accumulator_log2", facts.bound_bits,
-        "activation_frac_bits", object_of(model, "activation_frac_bits"),
+        /* fixed point */ "quantizer", quantizer(model), "ranges", "weight_frac_bits",
+        span(facts.weights), "up_projection_frac_bits", span(facts.projections), "shifts",
+        span(facts.shifts), "residual_shifts", span(facts.residuals), "largest_accumulator_log2",
+        facts.bound_bits, "activation_frac_bits", object_of(model, "activation_frac_bits"),
         /* digests */ "digests", "data", text_of(model, "data_sha256"), "golden_accumulators",
         text_of(model, "golden_accumulators_sha256"), "golden_embedding",
         text_of(model, "golden_embedding_sha256"),

@@ -165,6 +165,10 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
     FN_CLEANUP(fn_model_close) struct fn_model *model = NULL;
     status = fn_model_open(path, &model, err);
     if (status != FN_OK) return status;
+    if (model->network.is_wide)
+        return fn_fail(
+            err, FN_USAGE,
+            "%s: its residual stream is wide (16 bits), which no kernel for boards knows", path);
     if (all) return fn_board_plan_print_boards(stdout, model, &wish, err);
     return plan_and_print(model, &wish, asked.plot, every_layer, json, err);
 }

@@ -20,6 +20,7 @@
 #include "model/quantize/in_turn.h"
 #include "model/quantize/provenance.h"
 #include "model/quantize/quantize.h"
+#include "model/quantize/remainders.h"
 #include "model/sources/detector_source.h"
 
 FN_DEFINE_CLEANUP(struct fn_model_draft *, fn_model_draft_free)
@@ -30,7 +31,7 @@ struct options {
         *detector, *device, *threads, *n;
     struct fn_source_args from;
     uint64_t n_threads, fixed;
-    bool per_tensor, jointly, no_equalisation, no_correction;
+    bool per_tensor, jointly, wide, no_equalisation, no_correction;
 };
 
 /* What the command gathers on its way; everything owned. */
@@ -222,10 +223,15 @@ static fn_status quantize_in_turn(const struct options *options, struct work *wo
 
 static fn_status quantize_draft(const struct options *options, struct work *work,
                                 struct fn_model_draft *draft, struct fn_error *err) {
+    struct fn_quantize_plan plan = make_plan(options, work);
+    if (options->wide && !options->frac_bits) {
+        fn_status status = fn_remainders_choose(work->source, &plan, draft, err);
+        if (status != FN_OK) return status;
+        memcpy(work->bits.f, draft->frac_bits, sizeof work->bits.f);
+    }
     bool corrects = work->net && !options->frac_bits && !options->n && !options->no_correction;
     if (corrects || work->bits.jointly)
         return quantize_in_turn(options, work, corrects, draft, err);
-    struct fn_quantize_plan plan = make_plan(options, work);
     return fn_quantize(work->source, &plan, draft, (int)options->n_threads, err);
 }
 
@@ -234,13 +240,14 @@ static fn_status describe_quantizer(const struct options *options, const struct 
     char weights[24] = "per channel";
     if (options->per_tensor) (void)snprintf(weights, sizeof weights, "per tensor");
     if (options->n) (void)snprintf(weights, sizeof weights, "n = %d", (int)options->fixed);
-    bool plain = !options->per_tensor && !options->n && !work->bits.has_scales &&
+    bool plain = !options->per_tensor && !options->n && !options->wide && !work->bits.has_scales &&
                  !work->bits.has_corrections && !work->bits.jointly;
     if (plain) return FN_OK; /* the file says nothing, as it did before there was a choice */
-    (void)snprintf(draft->quantizer, sizeof draft->quantizer, "%s%s%s%s", weights,
+    (void)snprintf(draft->quantizer, sizeof draft->quantizer, "%s%s%s%s%s", weights,
                    work->bits.has_scales ? ", equalised" : "",
                    work->bits.jointly ? ", rounded jointly" : "",
-                   work->bits.has_corrections ? ", biases corrected" : "");
+                   work->bits.has_corrections ? ", biases corrected" : "",
+                   options->wide ? ", wide residual stream" : "");
     if (!work->bits.has_scales) return FN_OK;
     draft->channel_scales = fn_equalisation_write(&work->bits.scales, work->network);
     return draft->channel_scales ? FN_OK : fn_fail(err, FN_NO_MEMORY, "no memory for the scales");
@@ -319,6 +326,7 @@ static fn_status quantize(const struct options *options, struct work *work, stru
     double began = seconds_now();
     fn_status status =
         fn_command_open_source(options->source, &options->from, &work->source, &work->network, err);
+    if (status == FN_OK && options->wide) fn_network_widen(work->network);
     if (status == FN_OK)
         status = fn_source_preprocessing(work->source, work->network->embedding_size,
                                          options->preprocessing, &work->preprocessing, err);
@@ -356,6 +364,9 @@ static fn_status run(const struct fn_command *command, int argc, char **argv,
          "one count of fractional bits for a layer's weights, not one a channel",
          .flag = &o.per_tensor},
         {"--n", "N", "N fractional bits, 0...7, for all weights and activations", .text = &o.n},
+        {"--wide-residual", NULL,
+         "16 bits between residual blocks: closer to float32, the reference engine only",
+         .flag = &o.wide},
         {"--joint-rounding", NULL,
          "round a channel's weights together, by the pictures: closer to float32, takes longer",
          .flag = &o.jointly},

@@ -45,7 +45,7 @@ void fn_facts_gather(const struct fn_model *model, struct fn_facts *ret) {
                              .shifts = empty,
                              .residuals = empty};
     for (int t = 0; t < model->network.n_tensors; t++)
-        widen(&ret->activations, model->frac_bits[t]);
+        if (!model->network.tensors[t].is_remainder) widen(&ret->activations, model->frac_bits[t]);
     for (int i = 0; i < model->network.n_layers; i++)
         if (model->network.layers[i].op != FN_OP_POOL) gather_layer(model, i, ret);
 }

@@ -34,6 +34,7 @@ fn_status fn_integer_pass_new(const struct fn_network *network, enum fn_preproce
         const struct fn_layer *layer = &network->layers[i];
         pass->last_reader[layer->input] = i;
         if (layer->residual >= 0) pass->last_reader[layer->residual] = i;
+        if (layer->residual_remainder) pass->last_reader[layer->residual_remainder] = i;
     }
     pass->tensors[0] = malloc(n * FN_CROP_SIZE + 1);
     if (!pass->tensors[0]) return fn_fail(err, FN_NO_MEMORY, "no memory for %zu pictures", n);
@@ -107,6 +108,9 @@ static void begin(const struct job *job, size_t picture, int32_t *acc) {
     bool adds = job->layer->op == FN_OP_CONV && job->layer->residual >= 0;
     const int8_t *added =
         adds ? fn_integer_pass_tensor(job->pass, job->layer->residual, picture) : NULL;
+    int remainder = job->layer->residual_remainder;
+    const int8_t *low = remainder ? fn_integer_pass_tensor(job->pass, remainder, picture) : NULL;
+    int low_bits = fn_remainder_bits(job->model->frac_bits, job->layer->residual, remainder);
     const int32_t *bias = job->model->params[job->index].bias;
     for (size_t c = 0; c < job->channels; c++) {
         int r = added ? fn_model_residual_shift(job->model, job->index, (int)c) : 0;
@@ -114,6 +118,7 @@ static void begin(const struct job *job, size_t picture, int32_t *acc) {
             size_t at = p * job->channels + c;
             /* an up-projection is as wide as what it is added to, so `at` is the same in both */
             acc[at] = added ? added[at] * (INT32_C(1) << r) : 0;
+            if (low) acc[at] += low[at] * (INT32_C(1) << (r - low_bits));
             if (p == 0 || job->layer->op == FN_OP_CONV) acc[at] += bias[c]; /* the head's is once */
         }
     }
@@ -143,11 +148,19 @@ static void write_output(const struct job *job, size_t picture, const int32_t *a
     const struct fn_tensor *out = &job->pass->network->tensors[job->layer->output];
     int8_t *output = job->pass->tensors[job->layer->output] + picture * fn_tensor_size(out) +
                      job->layer->output_offset;
+    int remainder = job->layer->remainder;
+    int8_t *low = remainder ? job->pass->tensors[remainder] + picture * fn_tensor_size(out) : NULL;
+    int d = fn_remainder_bits(job->model->frac_bits, job->layer->output, remainder);
     for (size_t c = 0; c < job->channels; c++) {
         int s = fn_model_shift(job->model, job->index, (int)c);
-        for (size_t p = 0; p < job->positions; p++)
-            output[p * (size_t)out->channels + c] =
-                fn_requantize(acc[p * job->channels + c], s, job->layer->relu);
+        for (size_t p = 0; p < job->positions; p++) {
+            int32_t sum = acc[p * job->channels + c];
+            size_t at = p * (size_t)out->channels + c;
+            if (low)
+                output[at] = fn_requantize_wide(sum, s, d, job->layer->relu, &low[at]);
+            else
+                output[at] = fn_requantize(sum, s, job->layer->relu);
+        }
     }
 }
 
@@ -195,16 +208,22 @@ static void run_pool(const struct fn_integer_pass *pass, const struct fn_model *
     }
 }
 
+static fn_status make_room(struct fn_integer_pass *pass, const struct fn_layer *layer, int tensor,
+                           struct fn_error *err) {
+    if (pass->tensors[tensor]) return FN_OK;
+    pass->tensors[tensor] = malloc(pass->n * fn_tensor_size(&pass->network->tensors[tensor]) + 1);
+    return pass->tensors[tensor] ? FN_OK
+                                 : fn_fail(err, FN_NO_MEMORY, "no memory for %s of %zu pictures",
+                                           layer->name, pass->n);
+}
+
 fn_status fn_integer_pass_run(struct fn_integer_pass *pass, const struct fn_model *model, int layer,
                               struct fn_error *err) {
     const struct fn_layer *l = &pass->network->layers[layer];
     fn_status status = FN_OK;
-    if (l->op != FN_OP_HEAD && !pass->tensors[l->output]) {
-        size_t size = fn_tensor_size(&pass->network->tensors[l->output]);
-        pass->tensors[l->output] = malloc(pass->n * size + 1);
-        if (!pass->tensors[l->output])
-            return fn_fail(err, FN_NO_MEMORY, "no memory for %s of %zu pictures", l->name, pass->n);
-    }
+    if (l->op != FN_OP_HEAD) status = make_room(pass, l, l->output, err);
+    if (l->remainder && status == FN_OK) status = make_room(pass, l, l->remainder, err);
+    if (status != FN_OK) return status;
     if (l->op == FN_OP_POOL) run_pool(pass, model, layer);
     if (l->op == FN_OP_CONV) {
         struct job job = {.pass = pass, .model = model, .index = layer, .writes = true};

@@ -102,6 +102,33 @@ def test_pinned_joint_rounding_needs_its_pictures(tool, sources, pictures, tmp_p
     assert not path.exists()
 
 
+def test_a_wide_residual_stream_is_closer_and_says_where_it_runs(
+    tool, sources, pictures, model, tmp_path
+):
+    path, pins, again = tmp_path / "m", tmp_path / "pins", tmp_path / "again"
+    words = ("quantize", sources[0], "--calibration", pictures, "--device", "reference")
+    narrow = tool(*words, "-o", again).stdout
+    wide = tool(*words, "--wide-residual", "-o", path, "--write-frac-bits", pins).stdout
+    assert again.read_bytes() == model.read_bytes()
+    far = [1 - float(said.split("mean ")[1].split(",")[0]) for said in (narrow, wide)]
+    assert far[1] < far[0]
+    tool("quantize", sources[0], "--frac-bits", pins, "--wide-residual", "-o", again)
+    assert again.read_bytes() == path.read_bytes()
+    facts, before = info(tool, path), info(tool, model)
+    assert facts["quantizer"].endswith("biases corrected, wide residual stream")
+    assert facts["model"] != before["model"]
+    bits = facts["activation_frac_bits"]
+    more = set(bits) - set(before["activation_frac_bits"])
+    assert len(more) == 18
+    extra = [bits[name] - bits[name.removesuffix("/remainder")] for name in more]
+    assert min(extra) >= 1
+    assert max(extra) <= 8
+    assert "passed" in tool("verify", path, "--device", "reference").stdout
+    refused = tool("verify", path, "--device", "auto", status=1).stderr
+    assert "only the reference engine computes (device reference)" in refused
+    assert "no kernel for boards" in tool("plan", path, "--boards", status=2).stderr
+
+
 @pytest.fixture(scope="module")
 def pins(tool, sources, pictures, tmp_path_factory):
     """What calibration chose for the sources."""

@@ -25,11 +25,14 @@ static void make_single(struct fn_network *network, struct fn_layer layer, int h
     (void)snprintf(layer.name, sizeof layer.name, "t/conv");
     layer.output = 1;
     network->layers[0] = layer;
-    network->tensors[0] = (struct fn_tensor){"in", height, width, layer.in_channels, true};
+    network->tensors[0] = (struct fn_tensor){"in", height, width, layer.in_channels, true, false};
     network->tensors[1] =
-        (struct fn_tensor){"out", (height + 2 * layer.pad_h - layer.kernel_h) / layer.stride + 1,
+        (struct fn_tensor){"out",
+                           (height + 2 * layer.pad_h - layer.kernel_h) / layer.stride + 1,
                            (width + 2 * layer.pad_w - layer.kernel_w) / layer.stride + 1,
-                           layer.output_offset + layer.out_channels + extra, !layer.relu};
+                           layer.output_offset + layer.out_channels + extra,
+                           !layer.relu,
+                           false};
     if (layer.residual >= 0) network->tensors[2] = network->tensors[1];
 }
 

@@ -103,7 +103,8 @@ static struct fixture make_fixture(const double *weights, const double *bias, bo
     memset(&network, 0, sizeof network);
     network.n_tensors = 3;
     network.n_layers = 1;
-    for (int t = 0; t < 3; t++) network.tensors[t] = (struct fn_tensor){"t", 3, 3, 3, t == 0};
+    for (int t = 0; t < 3; t++)
+        network.tensors[t] = (struct fn_tensor){"t", 3, 3, 3, t == 0, false};
     network.layers[0] = (struct fn_layer){.op = head ? FN_OP_HEAD : FN_OP_CONV,
                                           .name = "layer",
                                           .input = head ? 2 : 0,
