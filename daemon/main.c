@@ -93,6 +93,7 @@ static void say_ready(const struct fn_service *service, const struct fn_front *f
                       const char *example) {
     const struct fn_listener *first = fn_front_listener(front, 0);
     const char *tls = service->config->tls_certificate, *scheme = tls ? "https" : "http";
+    const char *key = service->keys ? "-H \"X-API-Key: $KEY\" " : "";
     if (service->model->untrained)
         fn_log(FN_LOG_WARNING,
                "event=untrained model=%s detail=\"THIS MODEL IS UNTRAINED, its embeddings mean "
@@ -111,8 +112,9 @@ static void say_ready(const struct fn_service *service, const struct fn_front *f
         (void)printf("curl --unix-socket %s -F img=@%s http://localhost/embed\n", first->path,
                      example);
     else
-        (void)printf("curl -g %s%s%s-F img=@%s %s://%s:%d/embed\n", tls ? "--cacert " : "",
-                     tls ? tls : "", tls ? " " : "", example, scheme, first->host, first->port);
+        (void)printf("curl -g %s%s%s%s-F img=@%s %s://%s:%d/embed\n", tls ? "--cacert " : "",
+                     tls ? tls : "", tls ? " " : "", key, example, scheme, first->host,
+                     first->port);
     (void)fflush(stdout);
 }
 

@@ -46,6 +46,7 @@ def bearer(key):
 
 def test_a_key_is_needed_but_for_health(guarded, keys, jpeg):
     names = keys[1]
+    assert '-H "X-API-Key: $KEY"' in guarded.curl_line
     with httpx.Client(base_url=guarded.url) as client:
         for path in ("/healthz", "/readyz"):
             assert client.get(path).status_code == 200

@@ -18,7 +18,8 @@ PROOF = os.environ.get("FACENETD_PROOF", "check")
 own_malloc = pytest.mark.skipif("san-" in str(BUILD), reason="sanitizers bring their own malloc")
 with_device = pytest.mark.skipif(
     "san-thread" in str(BUILD),
-    reason="the compiler of OpenCL takes seconds there; tests/unit/test_devices.c is run instead",
+    reason="the compiler of OpenCL takes seconds there; tests/unit/test_devices.c and two tests of "
+    "test_failover.py are run instead",
 )
 
 
