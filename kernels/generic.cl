@@ -119,6 +119,10 @@ static inline void fn_store_gap(__global char *arena, const struct fn_layer_para
 #define FN_DOT    fn_dot_signed
 #include "conv.cl.h"
 
+#if FN_X86 == 2
+#include "winograd.cl.h"
+#endif
+
 /* Maximum over a window, brought to the output's fractional bits. A work-item: one row of one
  * picture. */
 static inline void fn_pool_item(const struct fn_memory *m,

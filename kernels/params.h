@@ -13,8 +13,10 @@
  * For kernels that add pairs in 16 bits (x86.cl.h), blocks is 1 and the quads of a kernel's row are
  * in another order: runs of four quads, runs of two, single ones. Order: [group][kernel_h] ints:
  * how many of each there are, the first quad of each run, and unused ones up to 3 + kernel_w *
- * quads. The arena's first bytes are zeros that nothing writes: rows above and below a picture are
- * read there. */
+ * quads.
+ * For Winograd's tiles (winograd.cl.h), weights are [group of 16][16 places][pair of input
+ * channels] [16 lanes][2] 16-bit integers. The arena's first bytes are zeros that nothing writes:
+ * rows above and below a picture are read there. */
 #ifndef FN_PARAMS_H
 #define FN_PARAMS_H
 
@@ -48,8 +50,13 @@ struct fn_layer_params {
     fn_word weights, channels; /* channels: index into the channel numbers */
     fn_word order;             /* index of the layer's first int */
     fn_word low;               /* smallest output: 0 after ReLU, else -128 */
-    fn_word pool_shift;        /* d */
+    fn_word tiles_x, tiles_y;  /* of 2x2 outputs, and their inverses */
+    fn_uword tiles_x_inverse, tiles_y_inverse;
+    fn_word pool_shift; /* d */
 };
+
+#define FN_WINOGRAD_TILES    16  /* that are transformed together: one a lane */
+#define FN_WINOGRAD_CHANNELS 256 /* of an input, at most */
 
 /* What a step computes, and with which kernel. */
 #define FN_STEP_CONV        0
@@ -59,7 +66,8 @@ struct fn_layer_params {
 #define FN_STEP_POOL        4
 #define FN_STEP_HEAD_SUM    5
 #define FN_STEP_HEAD        6
-#define FN_STEP_KINDS       7
+#define FN_STEP_WINOGRAD    7
+#define FN_STEP_KINDS       8
 
 /* One step of a share: work-items that do not need each other. Those of a convolution are split by
  * member: members, the layers; ends, the work-items up to each one's last; a work-item computes

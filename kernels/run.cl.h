@@ -50,6 +50,11 @@ static inline void fn_run_item(const struct fn_memory *m,
     case FN_STEP_HEAD:
         fn_head_item(m, step, item);
         break;
+#if FN_X86 == 2
+    case FN_STEP_WINOGRAD:
+        fn_winograd_item(m, step, item);
+        break;
+#endif
     }
 }
 

@@ -23,8 +23,9 @@
 #include "engine/opencl/pack.h"
 #include "engine/opencl/plan.h"
 #include "engine/opencl/split.h"
+#include "engine/opencl/winograd.h"
 
-/* Of a launch a step, by its kind. */
+/* Of a launch a step, by its kind; Winograd's is for one launch alone. */
 static const char *const step_kernels[FN_STEP_KINDS] = {
     [FN_STEP_CONV] = "conv",
     [FN_STEP_CONV_TAIL] = "conv_tail",
@@ -64,7 +65,7 @@ struct ndrange {
     struct fn_packing packing;
     int max_batch, max_shares, n_slots;
     int tile[FN_STEP_KINDS];  /* pixels that a work-item of a convolution computes at once */
-    int kinds[FN_MAX_LAYERS]; /* FN_STEP_CONV, _NARROW or _SIGNED, by layer */
+    int kinds[FN_MAX_LAYERS]; /* FN_STEP_CONV, _NARROW, _SIGNED or FN_STEP_WINOGRAD, by layer */
     int buffers[N_BUFFERS], progress;
     int kernels[FN_STEP_KINDS];
     /* Of the batch that was submitted last: its pictures (0: the device's table is of none), the
@@ -117,7 +118,10 @@ static void choose_kinds(struct ndrange *o) {
         o->kinds[i] = network->tensors[layer->input].is_signed ? FN_STEP_CONV_SIGNED
                       : is_narrow(o, layer)                    ? FN_STEP_CONV_NARROW
                                                                : FN_STEP_CONV;
-        bool one = o->kinds[i] == FN_STEP_CONV_NARROW || layer->op == FN_OP_HEAD;
+        o->packing.winograd[i] = o->form.winograd && fn_winograd_suits(network, layer);
+        if (o->packing.winograd[i]) o->kinds[i] = FN_STEP_WINOGRAD;
+        bool one =
+            o->packing.winograd[i] || o->kinds[i] == FN_STEP_CONV_NARROW || layer->op == FN_OP_HEAD;
         o->packing.blocks[i] = one ? 1 : o->form.blocks;
     }
 }
@@ -195,7 +199,7 @@ static fn_status move_to_device(struct ndrange *o, struct fn_error *err) {
     if (status != FN_OK) return status;
     if (o->form.one_launch) return make_kernel(o, "run", &o->kernels[0], err);
     for (int i = 0; i < FN_STEP_KINDS && status == FN_OK; i++)
-        status = make_kernel(o, step_kernels[i], &o->kernels[i], err);
+        if (step_kernels[i]) status = make_kernel(o, step_kernels[i], &o->kernels[i], err);
     return status;
 }
 
@@ -421,6 +425,7 @@ fn_status fn_ndrange_open(const struct fn_family *family, const struct fn_model 
     o->tile[FN_STEP_CONV_TAIL] = o->form.tail_tile;
     o->tile[FN_STEP_CONV_NARROW] = o->form.narrow_tile;
     o->tile[FN_STEP_CONV_SIGNED] = o->form.signed_tile;
+    o->tile[FN_STEP_WINOGRAD] = FN_WINOGRAD_TILES;
     choose_kinds(o);
     fn_schedule_make(&model->network, o->kinds, &o->schedule);
     fn_status status =

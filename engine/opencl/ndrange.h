@@ -14,6 +14,7 @@ struct fn_ndrange_form {
     int narrow_tile;      /* pixels of work-items with one block */
     int signed_tile;      /* pixels of work-items on signed inputs */
     bool ordered;         /* weights in the order of order.h, for FN_ORDERED */
+    bool winograd;        /* 3x3 kernels of stride 1 by kernels/winograd.cl.h */
     bool one_launch;      /* all steps of a run in one launch, kernels/run.cl.h */
     bool unsigned_inputs; /* kernels add 128 to signed inputs (pack.h) */
 };

@@ -10,6 +10,7 @@
 
 #include "engine/cleanup.h"
 #include "engine/opencl/order.h"
+#include "engine/opencl/winograd.h"
 
 FN_DEFINE_CLEANUP(struct fn_pack *, fn_pack_free)
 
@@ -47,7 +48,8 @@ static void pack_weights(const struct fn_layer *layer, const int8_t *weights, si
 static bool is_ordered(const struct fn_network *network, const struct fn_packing *packing,
                        int index) {
     const struct fn_layer *layer = &network->layers[index];
-    return packing->ordered && layer->op == FN_OP_CONV && !network->tensors[layer->input].is_signed;
+    return packing->ordered && !packing->winograd[index] && layer->op == FN_OP_CONV &&
+           !network->tensors[layer->input].is_signed;
 }
 
 static size_t count_row_quads(const struct fn_layer *layer) {
@@ -134,6 +136,10 @@ static struct fn_layer_params describe_layer(const struct fn_model *model,
         p.out_gap = plan->gap[layer->output];
         p.width_inverse = invert(out->width);
         p.height_inverse = invert(out->height);
+        p.tiles_x = (out->width + 1) / 2;
+        p.tiles_y = (out->height + 1) / 2;
+        p.tiles_x_inverse = invert(p.tiles_x);
+        p.tiles_y_inverse = invert(p.tiles_y);
     }
     if (layer->op == FN_OP_CONV && layer->residual >= 0)
         p.residual = plan->offset[layer->residual] + layer->output_offset;
@@ -150,7 +156,9 @@ static void lay_out(const struct fn_network *network, const struct fn_packing *p
         size_t blocks = count_blocks(layer, (size_t)packing->blocks[i]);
         pack->layers[i].weights = (fn_word)pack->weights_size;
         pack->layers[i].channels = (fn_word)(pack->n_channels / FN_LANES);
-        pack->weights_size += blocks * count_taps(layer) * count_quads(layer) * FN_QUAD * FN_LANES;
+        pack->weights_size += packing->winograd[i] ? blocks * fn_winograd_group_size(layer)
+                                                   : blocks * count_taps(layer) *
+                                                         count_quads(layer) * FN_QUAD * FN_LANES;
         pack->n_channels += blocks * 3 * FN_LANES;
         if (!is_ordered(network, packing, i)) continue;
         pack->layers[i].order = (fn_word)pack->n_order;
@@ -181,8 +189,11 @@ fn_status fn_pack_make(const struct fn_model *model, const struct fn_plan *plan,
         const struct fn_layer *layer = &network->layers[i];
         const struct fn_layer_params *at = &pack->layers[i];
         if (layer->op == FN_OP_POOL) continue;
-        pack_weights(layer, model->params[i].weights, (size_t)packing->blocks[i],
-                     pack->weights + at->weights);
+        if (packing->winograd[i])
+            fn_winograd_pack(layer, model->params[i].weights, pack->weights + at->weights);
+        else
+            pack_weights(layer, model->params[i].weights, (size_t)packing->blocks[i],
+                         pack->weights + at->weights);
         pack_channels(model, i, packing->unsigned_inputs,
                       pack->channels + (size_t)at->channels * FN_LANES);
         if (is_ordered(network, packing, i))

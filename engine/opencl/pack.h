@@ -24,9 +24,10 @@ struct fn_pack {
 
 /* How a family wants the parameters. */
 struct fn_packing {
-    int blocks[FN_MAX_LAYERS]; /* of 16 output channels that share a work-item, by layer; >= 1 */
-    bool ordered;              /* quads in the order of order.h, where inputs are unsigned */
-    bool unsigned_inputs;      /* kernels add 128 to signed inputs: the bias takes it off again */
+    int blocks[FN_MAX_LAYERS];    /* of 16 output channels that share a work-item, by layer; >= 1 */
+    bool winograd[FN_MAX_LAYERS]; /* by layer: weights of winograd.h */
+    bool ordered;                 /* quads in the order of order.h, where inputs are unsigned */
+    bool unsigned_inputs; /* kernels add 128 to signed inputs: the bias takes it off again */
 };
 
 /* FN_NO_MEMORY, or FN_USAGE when an offset exceeds an int32. */

@@ -58,12 +58,13 @@ static void measure_gaps(const struct fn_network *network, struct fn_plan *plan)
     }
 }
 
-/* Zeros for a kernel's row of positions (conv.cl.h) of the deepest padded input. */
+/* Zeros for a kernel's row of positions (conv.cl.h), or two of a tile (winograd.cl.h), of the
+ * deepest padded input. */
 static int64_t measure_zeros(const struct fn_network *network, const struct fn_plan *plan) {
     int64_t most = ALIGNMENT;
     for (int i = 0; i < network->n_layers; i++) {
         const struct fn_layer *layer = &network->layers[i];
-        int64_t size = (int64_t)layer->kernel_w * plan->pitch[layer->input];
+        int64_t size = (int64_t)(layer->kernel_w + 1) * plan->pitch[layer->input];
         if (layer->op == FN_OP_CONV && size > most) most = size;
     }
     return round_up(most, ALIGNMENT);

@@ -7,20 +7,30 @@
 
 #include <stdbool.h>
 
+#include "engine/opencl/winograd.h"
+
 /* Work-items for each compute unit: several, so that no core waits long for another's last one. */
 #define ITEMS_PER_UNIT 4
-/* Bytes of weights that a work-item goes through again and again. */
-#define CHUNK_SIZE (256 << 10)
+/* Bytes of weights that a work-item goes through again and again. By Winograd's way each of its
+ * chunks transforms the inputs anew, which costs more than weights from a farther cache. */
+#define CHUNK_SIZE          (256 << 10)
+#define WINOGRAD_CHUNK_SIZE (1 << 20)
 
-/* Tiles of `tile` pixels in the output of n pictures. */
-static int count_tiles(const struct fn_network *network, int layer, int tile, int n) {
+/* What is computed at once in the output of n pictures: `tile` pixels, or for Winograd squares of
+ * four. */
+static int count_tiles(const struct fn_split_facts *facts, int layer, int kind, int n) {
+    const struct fn_network *network = facts->network;
     const struct fn_tensor *out = &network->tensors[network->layers[layer].output];
-    return fn_divide_up(n * out->height * out->width, tile);
+    int each = facts->packing->winograd[layer]
+                   ? fn_divide_up(out->height, 2) * fn_divide_up(out->width, 2)
+                   : out->height * out->width;
+    return fn_divide_up(n * each, facts->tile[kind]);
 }
 
 /* Bytes of a group's weights, which is also the work of one tile of one group. */
 static int64_t group_cost(const struct fn_split_facts *facts, int index) {
     const struct fn_layer *layer = &facts->network->layers[index];
+    if (facts->packing->winograd[index]) return (int64_t)fn_winograd_group_size(layer);
     return (int64_t)layer->kernel_h * layer->kernel_w * facts->plan->pitch[layer->input] *
            facts->packing->blocks[index] * FN_LANES;
 }
@@ -34,7 +44,9 @@ static int count_groups(const struct fn_split_facts *facts, int index) {
  * for. */
 static void split_layer(const struct fn_split_facts *facts, int index, int tiles, int64_t share,
                         int *ret_span, int *ret_chunk) {
-    int64_t cost = group_cost(facts, index), most = share < CHUNK_SIZE ? share : CHUNK_SIZE;
+    int64_t cost = group_cost(facts, index), limit = CHUNK_SIZE;
+    if (facts->packing->winograd[index]) limit = WINOGRAD_CHUNK_SIZE;
+    int64_t most = share < limit ? share : limit;
     int groups = count_groups(facts, index);
     int chunk = most / cost < 1 ? 1 : most / cost > groups ? groups : (int)(most / cost);
     chunk = fn_divide_up(groups, fn_divide_up(groups, chunk)); /* chunks of equal size */
@@ -49,8 +61,8 @@ static int choose_kind(const struct fn_split_facts *facts, const struct fn_step 
     int64_t conv = 0, tail = 0;
     for (int i = 0; i < step->n; i++) {
         int layer = step->layers[i];
-        conv += count_tiles(facts->network, layer, facts->tile[FN_STEP_CONV], n);
-        tail += count_tiles(facts->network, layer, facts->tile[FN_STEP_CONV_TAIL], n);
+        conv += count_tiles(facts, layer, FN_STEP_CONV, n);
+        tail += count_tiles(facts, layer, FN_STEP_CONV_TAIL, n);
     }
     bool better = 8 * tail * facts->tile[FN_STEP_CONV_TAIL] < 7 * conv * facts->tile[FN_STEP_CONV];
     return kind == FN_STEP_CONV && better ? FN_STEP_CONV_TAIL : kind;
@@ -63,7 +75,7 @@ static struct fn_step_params split_convs(const struct fn_split_facts *facts,
     int64_t cost = 0;
     for (int i = 0; i < step->n; i++) {
         int index = step->layers[i];
-        tiles[i] = count_tiles(facts->network, index, facts->tile[split.kind], n);
+        tiles[i] = count_tiles(facts, index, split.kind, n);
         cost += group_cost(facts, index) * count_groups(facts, index) * tiles[i];
     }
     int units = fn_divide_up(facts->compute_units, facts->n_shares);

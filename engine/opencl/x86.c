@@ -95,7 +95,8 @@ static const struct fn_ndrange_form avx2 = {.flags = "-DFN_X86=2",
                                             .narrow_tile = 4,
                                             .signed_tile = 4,
                                             .one_launch = true,
-                                            .ordered = true};
+                                            .ordered = true,
+                                            .winograd = true};
 
 #define FAMILY(family, its_name, its_form, its_refuse)                                             \
     const struct fn_family family = {.name = its_name,                                             \

@@ -33,7 +33,8 @@ def rates(facts, rows):
 def held(facts):
     title = (
         "The same on this machine as a CPU with AVX2 alone would do it: our kernels `x86-avx2`,"
-        " compiled for haswell, and peers that are told of no more by `cpuid`:"
+        " compiled for haswell, and peers that are told of no more by `cpuid`. What Winograd's way"
+        " saves counts as done:"
     )
     return [title, "", *rates(facts, facts["held"])]
 
