@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define MAX_NAME       512
-#define CPU_SECONDS    60
+#define CPU_SECONDS    30                    /* a full network takes about one */
 #define IMAGE_STEP     65536                 /* bytes by which libhdf5 would let an image grow */
 #define NOWHERE        "/dev/null/image"     /* libhdf5 wants no file of an image's name */
 #define LIBRARY_MEMORY ((uint64_t)512 << 20) /* of the process beside the numbers */
@@ -250,18 +250,22 @@ static fn_status collect(struct fn_source *source, int fd, const uint8_t **ret_b
     return FN_OK;
 }
 
+static fn_status lost(const struct fn_source *source, struct fn_error *err) {
+    return fn_fail(err, FN_INTERNAL, "%s: its numbers got lost on the way", source->path);
+}
+
 static fn_status visit_records(struct fn_source *source, const uint8_t *bytes, size_t size,
                                fn_hdf5_visit visit, void *context, const char **ret_config,
                                struct fn_error *err) {
     for (size_t at = 0; at < size;) {
         struct record record;
         char name[MAX_NAME + 1];
-        if (size - at < sizeof record) break;
+        if (size - at < sizeof record) return lost(source, err);
         memcpy(&record, bytes + at, sizeof record);
         at += sizeof record;
         if (record.name_size > MAX_NAME || record.name_size > size - at ||
             record.size > size - at - record.name_size || record.rank > FN_SAFETENSORS_MAX_RANK)
-            break;
+            return lost(source, err);
         (void)snprintf(name, sizeof name, "%.*s", (int)record.name_size, (const char *)bytes + at);
         const uint8_t *data = bytes + at + record.name_size;
         at += record.name_size + record.size;
@@ -282,14 +286,11 @@ static fn_status visit_records(struct fn_source *source, const uint8_t *bytes, s
         memcpy(tensor.shape, record.shape, sizeof tensor.shape);
         if (!fn_tensor_pack(&tensor, &count) ||
             (uint64_t)count * fn_dtype_size(tensor.dtype) != record.size)
-            break;
+            return lost(source, err);
         fn_status status = visit(context, &tensor, err);
         if (status != FN_OK) return status;
-        if (at == size) return FN_OK;
     }
-    return size == 0
-               ? FN_OK
-               : fn_fail(err, FN_INTERNAL, "%s: its numbers got lost on the way", source->path);
+    return FN_OK;
 }
 
 fn_status fn_hdf5_read(struct fn_source *source, const struct fn_hdf5_input *input,

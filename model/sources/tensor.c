@@ -105,11 +105,19 @@ fn_status fn_source_allocate(struct fn_source *source, uint64_t size, void **ret
     return status;
 }
 
-fn_status fn_source_charge_file(struct fn_source *source, const char *path, struct fn_error *err) {
+/* Not a pipe, which would be waited for, nor a device, which may never end. */
+static fn_status check_regular(const char *path, uint64_t *ret_size, struct fn_error *err) {
     struct stat info;
     if (stat(path, &info) != 0) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode)) return fn_fail(err, FN_IO, "%s: is not a regular file", path);
-    return fn_source_charge(source, (uint64_t)info.st_size, err);
+    if (ret_size) *ret_size = (uint64_t)info.st_size;
+    return FN_OK;
+}
+
+fn_status fn_source_charge_file(struct fn_source *source, const char *path, struct fn_error *err) {
+    uint64_t size = 0;
+    fn_status status = check_regular(path, &size, err);
+    return status == FN_OK ? fn_source_charge(source, size, err) : status;
 }
 
 fn_status fn_source_load(struct fn_source *source, const char *path, uint8_t **ret_bytes,
@@ -130,6 +138,8 @@ fn_status fn_source_load(struct fn_source *source, const char *path, uint8_t **r
 fn_status fn_source_file_digest(const char *path, char ret_hex[FN_DIGEST_SIZE],
                                 struct fn_error *err) {
     enum { PIECE = 1 << 20 };
+    fn_status status = check_regular(path, NULL, err);
+    if (status != FN_OK) return status;
     FN_CLEANUP(fclose) FILE *file = fopen(path, "rbe");
     if (!file) return fn_fail(err, FN_IO, "%s: %s", path, strerror(errno));
     FN_CLEANUP_FREE void *piece = malloc(PIECE);

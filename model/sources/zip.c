@@ -166,7 +166,11 @@ size_t fn_zip_find(const struct fn_zip *zip, const char *member) {
 fn_status fn_zip_member(const struct fn_zip *zip, size_t index, const uint8_t **ret_bytes,
                         size_t *ret_size, struct fn_error *err) {
     const struct member *m = &zip->members[index];
-    if (m->method != 0 || m->flags & 1 || m->size != m->stored_size)
+    if (m->method == 0 && !(m->flags & 1) && m->size != m->stored_size)
+        return fn_fail(err, FN_BAD_SOURCE,
+                       "%s: %s is stored in %llu bytes but has %llu; expected the same", zip->name,
+                       m->name, (unsigned long long)m->stored_size, (unsigned long long)m->size);
+    if (m->method != 0 || m->flags & 1)
         return fn_fail(err, FN_BAD_SOURCE,
                        "%s: %s is compressed or encrypted (method %d); expected a stored member",
                        zip->name, m->name, m->method);
