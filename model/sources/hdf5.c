@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 #define MAX_NAME       512
-#define CPU_SECONDS    30                    /* a full network takes about one */
+#define CPU_SECONDS    1 /* of the process, and one more for each CPU_BYTES of the file: */
+#define CPU_BYTES      ((uint64_t)4 << 20)   /* some fifty times what a full network takes */
 #define IMAGE_STEP     65536                 /* bytes by which libhdf5 would let an image grow */
 #define NOWHERE        "/dev/null/image"     /* libhdf5 wants no file of an image's name */
 #define LIBRARY_MEMORY ((uint64_t)512 << 20) /* of the process beside the numbers */
@@ -158,13 +159,19 @@ static void limit(int what, uint64_t value) {
     (void)setrlimit((__rlimit_resource_t)what, &wanted);
 }
 
+static uint64_t file_size(const struct fn_hdf5_input *input) {
+    struct stat info;
+    if (input->image) return input->size;
+    return stat(input->path, &info) == 0 ? (uint64_t)info.st_size : 0;
+}
+
 static int read_in_child(const struct fn_hdf5_input *input, int fd, uint64_t memory_limit) {
     struct child child = {.fd = fd, .left = memory_limit, .result = CHILD_OK};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     static const int deadly[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
     for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++) (void)signal(deadly[i], SIG_DFL);
     limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_CPU, CPU_SECONDS);
+    limit(RLIMIT_CPU, CPU_SECONDS + file_size(input) / CPU_BYTES);
 #ifndef SANITIZED /* sanitizers map terabytes */
     limit(RLIMIT_AS, memory_limit + 2 * input->size + LIBRARY_MEMORY);
 #endif
