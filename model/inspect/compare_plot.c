@@ -39,8 +39,10 @@ static void write_histograms(const struct fn_gnuplot *plot, const struct fn_comp
     count(c, &h);
     (void)fputs("set multiplot layout 2,1 title ", plot->script);
     fn_gnuplot_quote(plot, c->name);
+    /* the same values below each other */
+    (void)fprintf(plot->script, "\nset xrange [%g:%g]\n", h.low, h.low + BINS * h.step);
     (void)fprintf(plot->script,
-                  "\nset style fill transparent solid 0.45 noborder\n"
+                  "set style fill transparent solid 0.45 noborder\n"
                   "set boxwidth %g\nset ylabel 'elements'\n"
                   "plot '-' using 1:2 with boxes title 'before', '-' using 1:2 with boxes title "
                   "'after'\n",
@@ -60,7 +62,7 @@ fn_status fn_comparison_plot(const struct fn_comparison *comparison, const char 
     if (status != FN_OK) return status;
     write_histograms(&plot, comparison);
     (void)fputs("set ylabel 'after - before'\nset xlabel 'value before'\n"
-                "plot '-' using 1:2 with points pt 7 ps 0.3 title 'error'\n",
+                "plot '-' using 1:2 with points pt 7 ps 0.3 notitle\n",
                 plot.script);
     size_t step = comparison->n / MAX_POINTS + 1;
     for (size_t i = 0; i < comparison->n; i += step)
