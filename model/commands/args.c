@@ -15,7 +15,9 @@ static fn_status fail_unknown(const struct fn_args *args, const char *found, str
         size_t used = strlen(known);
         (void)snprintf(known + used, sizeof known - used, "%s ", args->options[i].name);
     }
-    return fn_fail(err, FN_USAGE, "unknown option %.40s; expected one of: %s--help", found, known);
+    bool number = strspn(found + 1, "0123456789.") > 0;
+    return fn_fail(err, FN_USAGE, "unknown option %.40s%s; expected one of: %s--help", found,
+                   number ? " (a negative value goes last, after --)" : "", known);
 }
 
 static bool read_number(const char *text, char **ret_end, double *ret_value) {

@@ -52,7 +52,9 @@ def test_help_lists_every_command():
 
 def test_two_dashes_end_the_options():
     assert tool("bin", "-n", "3", "--", "-4.5") == "10100100\n"
-    assert "unknown option -4.5" in tool("bin", "-n", "3", "-4.5", status=2)
+    assert "unknown option -4.5 (a negative value goes last, after --)" in tool(
+        "bin", "-n", "3", "-4.5", status=2
+    )
     assert "VALUE is missing" in tool("bin", "-n", "3", "--", status=2)
     assert "expected a number" in tool("bin", "-n", "3", "--", "--help", status=2)
 
