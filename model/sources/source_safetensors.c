@@ -14,6 +14,13 @@
 #include "model/sources/naming.h"
 #include "model/sources/tensor.h"
 
+/* PyTorch's BatchNorm counts its batches: of no use to anyone who does not train. */
+static bool is_counter(const char *name) {
+    static const char counter[] = ".num_batches_tracked";
+    size_t length = strlen(name), end = strlen(counter);
+    return length > end && strcmp(name + length - end, counter) == 0;
+}
+
 static fn_status add_tensor(struct fn_source *source, const struct fn_stored_tensor *stored,
                             struct fn_error *err) {
     char scope[FN_NAME_SIZE];
@@ -21,6 +28,7 @@ static fn_status add_tensor(struct fn_source *source, const struct fn_stored_ten
     enum fn_layout layout = FN_LAYOUT_HWIO;
     if (!fn_naming_slim(stored->name, scope, &part)) {
         layout = FN_LAYOUT_OIHW;
+        if (is_counter(stored->name)) return FN_OK;
         if (!fn_naming_torch(stored->name, scope, &part))
             return fn_source_skip(source, stored->name, err);
     }

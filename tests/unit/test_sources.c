@@ -423,6 +423,18 @@ static void a_memory_limit_is_kept(void **state) {
     }
 }
 
+static void batch_counters_of_pytorch_are_not_called_superfluous(void **state) {
+    (void)state;
+    static struct fn_network network;
+    struct fn_error err = {0};
+    struct fn_source *source = open_source(fixture("128d/facenet-pytorch.safetensors"), false);
+    assert_int_equal(fn_source_network(source, &network, &err), FN_OK);
+    assert_int_equal(source->n_unused, 2);
+    assert_string_equal(source->unused[0], "logits.bias");
+    assert_string_equal(source->unused[1], "logits.weight");
+    fn_source_free(source);
+}
+
 /* Opening a pipe waits for its other end: no reader may. */
 static void what_is_no_file_is_refused_at_once(void **state) {
     (void)state;
@@ -456,6 +468,7 @@ int main(void) {
         cmocka_unit_test(a_truncated_source_is_refused),
         cmocka_unit_test(a_flipped_bit_under_a_checksum_is_found),
         cmocka_unit_test(a_memory_limit_is_kept),
+        cmocka_unit_test(batch_counters_of_pytorch_are_not_called_superfluous),
         cmocka_unit_test(what_is_no_file_is_refused_at_once),
     };
     return cmocka_run_group_tests(tests, unpack_fixtures, remove_fixtures);
