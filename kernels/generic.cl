@@ -119,6 +119,17 @@ static inline void fn_store_gap(__global char *arena, const struct fn_layer_para
 #define FN_DOT    fn_dot_signed
 #include "conv.cl.h"
 
+/* A thin network's first layer has a quarter of the channels that `conv_signed` computes. */
+#if FN_CONV_BLOCKS > 1
+#define FN_CONV   conv_signed_narrow
+#define FN_TILE   FN_NARROW_TILE
+#define FN_BLOCKS 1
+#define FN_DOT    fn_dot_signed
+#include "conv.cl.h"
+#else
+#define conv_signed_narrow_item conv_signed_item
+#endif
+
 #if FN_X86 == 2
 #include "winograd.cl.h"
 #endif
@@ -196,6 +207,7 @@ FN_KERNEL(conv, conv_item)
 FN_KERNEL(conv_tail, conv_tail_item)
 FN_KERNEL(conv_narrow, conv_narrow_item)
 FN_KERNEL(conv_signed, conv_signed_item)
+FN_KERNEL(conv_signed_narrow, conv_signed_narrow_item)
 FN_KERNEL(pool, fn_pool_item)
 FN_KERNEL(head_sum, fn_head_sum_item)
 FN_KERNEL(head, fn_head_item)

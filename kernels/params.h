@@ -59,15 +59,16 @@ struct fn_layer_params {
 #define FN_WINOGRAD_CHANNELS 256 /* of an input, at most */
 
 /* What a step computes, and with which kernel. */
-#define FN_STEP_CONV        0
-#define FN_STEP_CONV_TAIL   1
-#define FN_STEP_CONV_NARROW 2
-#define FN_STEP_CONV_SIGNED 3
-#define FN_STEP_POOL        4
-#define FN_STEP_HEAD_SUM    5
-#define FN_STEP_HEAD        6
-#define FN_STEP_WINOGRAD    7
-#define FN_STEP_KINDS       8
+#define FN_STEP_CONV               0
+#define FN_STEP_CONV_TAIL          1
+#define FN_STEP_CONV_NARROW        2
+#define FN_STEP_CONV_SIGNED        3
+#define FN_STEP_CONV_SIGNED_NARROW 4
+#define FN_STEP_POOL               5
+#define FN_STEP_HEAD_SUM           6
+#define FN_STEP_HEAD               7
+#define FN_STEP_WINOGRAD           8
+#define FN_STEP_KINDS              9
 
 /* One step of a share: work-items that do not need each other. Those of a convolution are split by
  * member: members, the layers; ends, the work-items up to each one's last; a work-item computes

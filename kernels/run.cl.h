@@ -41,6 +41,9 @@ static inline void fn_run_item(const struct fn_memory *m,
     case FN_STEP_CONV_SIGNED:
         conv_signed_item(m, step, item);
         break;
+    case FN_STEP_CONV_SIGNED_NARROW:
+        conv_signed_narrow_item(m, step, item);
+        break;
     case FN_STEP_POOL:
         fn_pool_item(m, step, item);
         break;

@@ -31,6 +31,7 @@ static const char *const step_kernels[FN_STEP_KINDS] = {
     [FN_STEP_CONV_TAIL] = "conv_tail",
     [FN_STEP_CONV_NARROW] = "conv_narrow",
     [FN_STEP_CONV_SIGNED] = "conv_signed",
+    [FN_STEP_CONV_SIGNED_NARROW] = "conv_signed_narrow",
     [FN_STEP_POOL] = "pool",
     [FN_STEP_HEAD_SUM] = "head_sum",
     [FN_STEP_HEAD] = "head",
@@ -65,7 +66,7 @@ struct ndrange {
     struct fn_packing packing;
     int max_batch, max_shares, n_slots;
     int tile[FN_STEP_KINDS];  /* pixels that a work-item of a convolution computes at once */
-    int kinds[FN_MAX_LAYERS]; /* FN_STEP_CONV, _NARROW, _SIGNED or FN_STEP_WINOGRAD, by layer */
+    int kinds[FN_MAX_LAYERS]; /* FN_STEP_CONV, _NARROW, ... or FN_STEP_WINOGRAD, by layer */
     int buffers[N_BUFFERS], progress;
     int kernels[FN_STEP_KINDS];
     /* Of the batch that was submitted last: its pictures (0: the device's table is of none), the
@@ -115,13 +116,14 @@ static void choose_kinds(struct ndrange *o) {
     o->packing.unsigned_inputs = o->form.unsigned_inputs;
     for (int i = 0; i < network->n_layers; i++) {
         const struct fn_layer *layer = &network->layers[i];
-        o->kinds[i] = network->tensors[layer->input].is_signed ? FN_STEP_CONV_SIGNED
-                      : is_narrow(o, layer)                    ? FN_STEP_CONV_NARROW
-                                                               : FN_STEP_CONV;
+        bool narrow = is_narrow(o, layer);
+        if (network->tensors[layer->input].is_signed)
+            o->kinds[i] = narrow ? FN_STEP_CONV_SIGNED_NARROW : FN_STEP_CONV_SIGNED;
+        else
+            o->kinds[i] = narrow ? FN_STEP_CONV_NARROW : FN_STEP_CONV;
         o->packing.winograd[i] = o->form.winograd && fn_winograd_suits(network, layer);
         if (o->packing.winograd[i]) o->kinds[i] = FN_STEP_WINOGRAD;
-        bool one =
-            o->packing.winograd[i] || o->kinds[i] == FN_STEP_CONV_NARROW || layer->op == FN_OP_HEAD;
+        bool one = o->packing.winograd[i] || narrow || layer->op == FN_OP_HEAD;
         o->packing.blocks[i] = one ? 1 : o->form.blocks;
     }
 }
@@ -425,6 +427,7 @@ fn_status fn_ndrange_open(const struct fn_family *family, const struct fn_model 
     o->tile[FN_STEP_CONV_TAIL] = o->form.tail_tile;
     o->tile[FN_STEP_CONV_NARROW] = o->form.narrow_tile;
     o->tile[FN_STEP_CONV_SIGNED] = o->form.signed_tile;
+    o->tile[FN_STEP_CONV_SIGNED_NARROW] = o->form.narrow_tile;
     o->tile[FN_STEP_WINOGRAD] = FN_WINOGRAD_TILES;
     choose_kinds(o);
     fn_schedule_make(&model->network, o->kinds, &o->schedule);
