@@ -374,6 +374,7 @@ $(BUILD)/bench_peak: $(call objs,tests/bench/bench_peak.c)
 
 # What holds the peers to AVX2; preloaded into them.
 $(BUILD)/hold_cpu.so: tests/bench/hold_cpu.c
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(WARNINGS) -fPIC -shared $< -o $@
 
 VENV_BENCH := build/venv-bench
