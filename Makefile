@@ -379,6 +379,7 @@ $(BUILD)/hold_cpu.so: tests/bench/hold_cpu.c
 
 VENV_BENCH := build/venv-bench
 $(VENV_BENCH)/.made: tests/bench/requirements.txt
+	$(Q)rm -rf build/bench/held
 	$(Q)python3 -m venv --clear $(VENV_BENCH)
 	$(Q)$(VENV_BENCH)/bin/pip install --quiet --disable-pip-version-check -r $<
 	$(Q)touch $@
