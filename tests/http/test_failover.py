@@ -5,6 +5,7 @@ The device is OpenCL's with the stand-in of tests/faults/ before it. Under the t
 where its compiler takes long, only what many threads do at once is run."""
 
 import concurrent.futures
+import shutil
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ import time
 import httpx
 import pytest
 
-from tests.http.conftest import assert_problem, embed, wait_for
+from tests.http.conftest import assert_problem, embed, needs_faces, wait_for
 from tests.http.test_faults import Plan, with_device
 
 QUICK = {"device_stall_ms": 2000, "device_retry_ms": 300, "self_test_ms": 100}
@@ -25,11 +26,11 @@ def plan(tmp_path):
 
 
 @pytest.fixture
-def begin(start, plan, tmp_path):
-    def on_opencl(**config):
+def begin(start, plan, model, tmp_path):
+    def on_opencl(model=model, **config):
         config = {"cache_dir": str(tmp_path / "cache"), "deadline_ms": 60000, **QUICK, **config}
         try:
-            return start(device="auto", config=config, env=plan.environment)
+            return start(model=model, device="auto", config=config, env=plan.environment)
         except RuntimeError as error:
             if "no OpenCL" in str(error):
                 pytest.skip("there is no OpenCL device")
@@ -191,3 +192,26 @@ def test_what_would_be_late_is_refused_by_its_headers_with_when_to_come(begin, p
         assert seconds == -(-problem["retry_after_ms"] // 1000)
     wait_for(lambda: daemon.metric("decode_ahead_seconds") == 0)
     assert httpx.post(daemon.url + "/embed", files={"img": jpeg}).status_code == 200
+
+
+@needs_faces
+@with_device
+def test_more_faces_than_there_is_time_for_are_refused_once_counted(
+    begin, plan, seeing, six, jpeg, tmp_path
+):
+    """A second a crop, twelve crops ahead, 16 seconds: time for what one face would take, not six.
+    What is ahead and what is left shrink alike, so how long the looking takes is no matter."""
+    plan.set(f"{READ} 1+ cost 1000000 0")
+    config = {"max_batch": 1, "deadline_ms": 600000, "device_stall_ms": 10000}
+    daemon = begin(model=shutil.copy(seeing.model, tmp_path), **config, self_test_ms=60000)
+    url = daemon.url + "/embed"
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        ahead = [
+            pool.submit(httpx.post, url, content=jpeg, params={"align": "none"}, timeout=120)
+            for _ in range(12)
+        ]
+        wait_for(lambda: daemon.metric("queue_depth") >= 10)
+        answer = httpx.post(url, content=six, headers={"X-Timeout-Ms": "16000"}, timeout=120)
+        problem = assert_problem(answer, 503, "overloaded")
+        assert "6 faces would take about" in problem["detail"], problem
+        assert all(one.result().status_code == 200 for one in ahead)
