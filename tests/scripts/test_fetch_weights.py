@@ -187,7 +187,7 @@ def test_a_server_that_is_down_fails_soon_and_plainly(tree):
         code, stderr = fetch(tree, f"http://127.0.0.1:{unused.getsockname()[1]}/weights")
     assert code == 1
     assert "download failed" in stderr
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     assert got(tree) is None
 
 
