@@ -81,10 +81,7 @@ static void close_file(void *file) {
 static fn_status read_tensors(const char *path, struct fn_source *source, struct fn_error *err) {
     FN_CLEANUP_FREE uint8_t *bytes = NULL;
     size_t size = 0;
-    uint64_t before = source->memory_used;
-    fn_status status = fn_source_charge_file(source, path, err);
-    if (status == FN_OK)
-        status = fn_file_read(path, source->memory_used - before, &bytes, &size, err);
+    fn_status status = fn_source_read_file(source, path, &bytes, &size, err);
     if (status != FN_OK) return status;
     fn_sha256_hex(bytes, size, source->sha256);
     struct fn_safetensors *file = NULL;

@@ -114,20 +114,20 @@ static fn_status check_regular(const char *path, uint64_t *ret_size, struct fn_e
     return FN_OK;
 }
 
-fn_status fn_source_charge_file(struct fn_source *source, const char *path, struct fn_error *err) {
+fn_status fn_source_read_file(struct fn_source *source, const char *path, uint8_t **ret_bytes,
+                              size_t *ret_size, struct fn_error *err) {
     uint64_t size = 0;
     fn_status status = check_regular(path, &size, err);
-    return status == FN_OK ? fn_source_charge(source, size, err) : status;
+    if (status == FN_OK) status = fn_source_charge(source, size, err);
+    /* No more than was charged, even when the file grows meanwhile. */
+    return status == FN_OK ? fn_file_read(path, size, ret_bytes, ret_size, err) : status;
 }
 
 fn_status fn_source_load(struct fn_source *source, const char *path, uint8_t **ret_bytes,
                          size_t *ret_size, struct fn_error *err) {
-    uint64_t before = source->memory_used;
-    fn_status status = fn_source_charge_file(source, path, err);
-    if (status != FN_OK) return status;
     uint8_t *bytes = NULL;
-    size_t size = 0; /* no more than was charged, even when the file grows meanwhile */
-    status = fn_file_read(path, source->memory_used - before, &bytes, &size, err);
+    size_t size = 0;
+    fn_status status = fn_source_read_file(source, path, &bytes, &size, err);
     if (status == FN_OK) status = fn_source_own(source, bytes, free, err);
     if (status != FN_OK) return status;
     *ret_bytes = bytes;

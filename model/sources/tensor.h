@@ -47,9 +47,10 @@ double fn_tensor_round_epsilon(float epsilon);
 
 /* Count `size` more bytes; FN_BAD_SOURCE when that is over the limit. */
 FN_MUST fn_status fn_source_charge(struct fn_source *source, uint64_t size, struct fn_error *err);
-/* The same for the size of a file that is to be read. FN_IO when it is not a regular one. */
-FN_MUST fn_status fn_source_charge_file(struct fn_source *source, const char *path,
-                                        struct fn_error *err);
+/* Read a whole file and count its size. *ret_bytes is the caller's, to free(). FN_IO when it is not
+ * a regular file. */
+FN_MUST fn_status fn_source_read_file(struct fn_source *source, const char *path,
+                                      uint8_t **ret_bytes, size_t *ret_size, struct fn_error *err);
 /* Memory that the source owns. */
 FN_MUST fn_status fn_source_allocate(struct fn_source *source, uint64_t size, void **ret_memory,
                                      struct fn_error *err);
