@@ -184,10 +184,14 @@ fn_status fn_devices_current(struct fn_devices *d, const struct fn_device_names 
     return serving < 0 ? fn_fail(err, FN_NO_DEVICE, "no device works") : FN_OK;
 }
 
+/* With the lock: the device that serves; the first, while none does. */
+static const struct fn_place *find_place(const struct fn_devices *d) {
+    return &d->places[d->serving < 0 ? 0 : d->serving];
+}
+
 /* With the lock. */
 static int find_limit(const struct fn_devices *d) {
-    const struct fn_place *place = &d->places[d->serving < 0 ? 0 : d->serving];
-    return fn_cost_limit(&place->cost, d->options.max_batch, d->objective_ms);
+    return fn_cost_limit(&find_place(d)->cost, d->options.max_batch, d->objective_ms);
 }
 
 int fn_devices_limit(struct fn_devices *d) {
@@ -207,15 +211,14 @@ int fn_devices_slots(struct fn_devices *d) {
 
 double fn_devices_wait_ms(struct fn_devices *d, int ahead) {
     pthread_mutex_lock(&d->lock);
-    const struct fn_place *place = &d->places[d->serving < 0 ? 0 : d->serving];
-    double ms = fn_cost_wait_ms(&place->cost, ahead, find_limit(d));
+    double ms = fn_cost_wait_ms(&find_place(d)->cost, ahead, find_limit(d));
     pthread_mutex_unlock(&d->lock);
     return ms;
 }
 
 double fn_devices_cost_ms(struct fn_devices *d, int n) {
     pthread_mutex_lock(&d->lock);
-    double ms = fn_cost_ms(&d->places[d->serving < 0 ? 0 : d->serving].cost, n);
+    double ms = fn_cost_ms(&find_place(d)->cost, n);
     pthread_mutex_unlock(&d->lock);
     return ms;
 }
@@ -240,7 +243,7 @@ void fn_devices_write_metrics(struct fn_devices *d, FILE *out) {
                          find_limit(d));
     fn_metrics_write_head(out, "batch_cost_seconds", "gauge",
                           "What a batch of a size takes on the device that serves, as measured.");
-    const struct fn_place *place = &d->places[d->serving < 0 ? 0 : d->serving];
+    const struct fn_place *place = find_place(d);
     for (int n = 1; n <= d->options.max_batch; n++)
         if (place->cost.ms[n] > 0)
             (void)fprintf(out, "facenetd_batch_cost_seconds{size=\"%d\"} %.6f\n", n,
