@@ -3,41 +3,18 @@
  * fuzz_source_tf_checkpoint.c -- any bytes as the index of a TensorFlow checkpoint, beside a data
  * file of 256 bytes. CRCs keep most changes out, so the first byte says whether the table's blocks
  * get good ones first. */
-#include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "model/sources/crc32c.h"
+#include "tests/fuzz/source_folder.h"
 #include "tests/fuzz/source_target.h"
 
 #define MAX_INDEX 65536
 
-static char folder[] = P_tmpdir "/facenetd-fuzz.XXXXXX";
-static char prefix[sizeof folder + 2];
-
-static void write_file(const char *suffix, const void *bytes, size_t size) {
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof path, "%s%s", prefix, suffix);
-    FILE *file = fopen(path, "wb");
-    if (!file || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) abort();
-}
-
-static void clean_up(void) {
-    static const char *const suffixes[] = {".index", ".data-00000-of-00001"};
-    for (size_t i = 0; i < 2; i++) {
-        char path[PATH_MAX];
-        (void)snprintf(path, sizeof path, "%s%s", prefix, suffixes[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(folder);
-}
-
 static void set_up(void) {
     static const uint8_t numbers[256];
-    if (!mkdtemp(folder)) abort();
-    (void)snprintf(prefix, sizeof prefix, "%s/m", folder);
-    write_file(".data-00000-of-00001", numbers, sizeof numbers);
-    (void)atexit(clean_up);
+    make_folder();
+    write_file("m.data-00000-of-00001", numbers, sizeof numbers);
 }
 
 /* Put the right CRC behind every block that the footer and the index could mean: after each offset
@@ -68,10 +45,12 @@ static void repair(uint8_t *bytes, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static uint8_t bytes[MAX_INDEX];
     if (size < 1 || size > MAX_INDEX) return 0;
-    if (!prefix[0]) set_up();
+    static bool ready;
+    if (!ready) set_up();
+    ready = true;
     memcpy(bytes, data + 1, size - 1);
     if (data[0] & 1) repair(bytes, size - 1);
-    write_file(".index", bytes, size - 1);
-    try_path(&fn_source_tf_checkpoint, prefix);
+    write_file("m.index", bytes, size - 1);
+    try_path(&fn_source_tf_checkpoint, temporary_path("m"));
     return 0;
 }
